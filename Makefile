@@ -1,0 +1,31 @@
+# `make up` and `make test` on a fresh clone are the only set-up there is.
+.DEFAULT_GOAL := help
+.PHONY: help up test check bench prove clean
+BIN := .venv/bin
+
+help:            ## this list
+	@grep -hE '^[a-z]+: .*##|^[a-z]+:  +##' Makefile | sed 's/:.*##/\t/' | expand -t 12
+
+up:              ## set everything up, raise the embedded family, open it
+	@scripts/setup run
+	@$(BIN)/bottega up
+
+test:            ## set everything up, run the tests
+	@scripts/setup dev
+	@$(BIN)/python -m pytest -m "not prove"
+
+check:           ## lint, types, import contracts
+	@scripts/setup dev
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench:           ## ours beside the peers', medians of repeats
+	@scripts/setup dev
+	@$(BIN)/python -m benchmarks
+
+prove:           ## the longer proofs
+	@scripts/setup dev
+	@$(BIN)/python -m pytest -m prove
+	@$(BIN)/python -m benchmarks.prove_bits
+
+clean:           ## remove the virtual environment
+	rm -rf .venv
