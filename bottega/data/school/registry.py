@@ -1,0 +1,123 @@
+"""What the school can teach and ask: its parts, its evaluation tasks, and the door by which sources reach them.
+
+A module of the school registers its parts and tasks when it is imported (``register_part``, ``register_task``);
+``bottega.data.school`` imports them all, so whoever imports this registry finds it filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from bottega.data.records import Prompt, Record
+from bottega.data.school.world import Split, World
+from bottega.errors import UserError
+
+if TYPE_CHECKING:
+    from bottega.data.sources import ReadOptions
+
+Language = Literal["en", "zh"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One kind of text. ``item(world, split, i)`` depends on its arguments alone."""
+
+    name: str
+    kind: Literal["documents", "conversations", "cases"]
+    description: str
+    item: Callable[[World, Split, int], Record]
+    distinct: Callable[[World], int]  # how many different items there are in both splits together, by counting
+
+
+class Cases(Protocol):
+    """The first ``n`` held-out cases of a task in a world."""
+
+    def __call__(self, world: World, n: int) -> list[Prompt]: ...
+
+
+class FloorExamples(Protocol):
+    """The first ``n`` training examples that the floors of a task are computed from: (question, answer)."""
+
+    def __call__(self, world: World, n: int) -> list[tuple[str, str]]: ...
+
+
+@dataclass(frozen=True)
+class EvalTask:
+    """Checkable held-out cases of one ability.
+
+    ``completion``: ``messages[0].content`` is continued verbatim, and the answer runs to the newline.
+    ``chat``: the messages are rendered by the chat template, and the answer is the assistant's turn.
+    """
+
+    name: str
+    mode: Literal["completion", "chat"]
+    language: Language
+    description: str
+    cases: Cases
+    floor_examples: FloorExamples | None = None  # None: no floor but zero (programs)
+
+
+PARTS: dict[str, Part] = {}
+TASKS: dict[str, EvalTask] = {}
+
+
+def register_part(part: Part) -> Part:
+    """Add a part; two parts of one name are a programming error."""
+    assert part.name not in PARTS, f"two parts are named {part.name}"
+    PARTS[part.name] = part
+    return part
+
+
+def register_task(task: EvalTask) -> EvalTask:
+    """Add an evaluation task; two tasks of one name are a programming error."""
+    assert task.name not in TASKS, f"two tasks are named {task.name}"
+    TASKS[task.name] = task
+    return task
+
+
+@lru_cache(maxsize=8)
+def world(seed: int) -> World:
+    """The world of this seed."""
+    return World(seed)
+
+
+def part(name: str) -> Part:
+    """The part of this name. Raises ``UserError`` naming the nearest one where there is none."""
+    import difflib
+
+    import bottega.data.school  # noqa: F401  (fills the registry)
+
+    if name not in PARTS:
+        near = difflib.get_close_matches(name, PARTS, n=1)
+        hint = f"did you mean school:{near[0]}?" if near else f"known parts: {', '.join(sorted(PARTS))}"
+        raise UserError(f"school:{name}: the school has no part of this name; {hint}")
+    return PARTS[name]
+
+
+def records(name: str, world_seed: int, split: Split, start: int = 0) -> Iterator[Record]:
+    """The items of a part from ``start`` on, without end; item i is a function of the arguments alone."""
+    chosen, home, index = part(name), world(world_seed), start
+    while True:
+        yield chosen.item(home, split, index)
+        index += 1
+
+
+def open_school(uri: str, options: ReadOptions) -> Iterator[Record]:
+    """``school:NAME`` as a source. It makes its own splits; ``all`` is training items with held-out ones strewn in."""
+    name = uri.removeprefix("school:")
+    if options.split != "all":
+        yield from records(name, options.world_seed, options.split)
+        return
+    train = records(name, options.world_seed, "train")
+    heldout = records(name, options.world_seed, "heldout")
+    due = 0.0
+    while True:
+        due += options.heldout_fraction
+        if due >= 1.0:
+            due -= 1.0
+            yield next(heldout)
+        else:
+            yield next(train)
