@@ -1,0 +1,82 @@
+"""Attention over packed documents and over a cache: the one place where CPU and CUDA differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
+
+Mask: TypeAlias = "Tensor | BlockMask"
+
+
+def document_mask(segments: Tensor | None) -> Mask | None:
+    """Who sees whom in rows of packed documents, made once per batch and shared by all layers.
+
+    ``segments`` int [B, S] numbers the documents of a row; a token sees itself and what came before it in its
+    own document. Padding is a segment like any other (0), so that no row of the mask is empty and no softmax
+    is NaN. None means one document per row. CPU: bool [B, 1, S, S]; CUDA: a FlexAttention ``BlockMask``.
+    """
+    if segments is None:
+        return None
+    S = segments.shape[1]
+    if segments.is_cuda:
+        return _block_mask(segments)
+    causal = torch.ones(S, S, dtype=torch.bool, device=segments.device).tril()
+    return ((segments[:, :, None] == segments[:, None, :]) & causal)[:, None]
+
+
+def cache_mask(positions: Tensor, extent: int) -> Tensor:
+    """Bool [B, 1, S, extent]: a token at position p sees the cache's slots 0..p (a slot's index is its
+    position)."""
+    slots = torch.arange(extent, device=positions.device)
+    return slots <= positions[:, None, :, None]
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
+    """Softmax attention. q [B, H, S, hd]; k, v [B, KV, T, hd] with H a multiple of KV; returns [B, H, S, hd].
+
+    ``mask`` comes from :func:`document_mask` or :func:`cache_mask`; None is plain causal attention.
+    """
+    grouped = q.shape[1] != k.shape[1]
+    if mask is None:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
+    if isinstance(mask, Tensor):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=grouped)
+    flex = _flex_attention()
+    out: Tensor = flex(q, k, v, block_mask=mask, enable_gqa=grouped)
+    return out
+
+
+def _block_mask(segments: Tensor) -> BlockMask:
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    B, S = segments.shape
+
+    def same_document(b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (query >= key) & (segments[b, query] == segments[b, key])
+
+    return create_block_mask(same_document, B, None, S, S, device=segments.device)
+
+
+@cache
+def _compiled_flex_attention() -> Callable[..., Any]:
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return torch.compile(flex_attention)
+
+
+def _flex_attention() -> Callable[..., Any]:
+    """FlexAttention itself while a compiler traces us; else its own compiled form: eager, it holds all S x S
+    scores."""
+    if torch.compiler.is_compiling():
+        from torch.nn.attention.flex_attention import flex_attention
+
+        return flex_attention
+    return _compiled_flex_attention()
