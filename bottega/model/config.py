@@ -86,6 +86,19 @@ class ModelConfig:
         if not self.rope_theta > 0 or not self.rms_eps > 0:
             raise UserError("model shape: rope_theta and rms_eps must be positive")
 
+    @classmethod
+    def from_hf(cls, raw: dict[str, Any]) -> ModelConfig:
+        """The shape that a Hugging Face ``config.json`` describes (:mod:`bottega.model.hf_config`)."""
+        from bottega.model.hf_config import config_from_hf
+
+        return config_from_hf(raw)
+
+    def to_hf(self) -> dict[str, Any]:
+        """A ``config.json`` that transformers 4 and 5 both read."""
+        from bottega.model.hf_config import config_to_hf
+
+        return config_to_hf(self)
+
     @property
     def qkv_bias(self) -> bool:
         """Whether the query, key and value projections have a bias."""
