@@ -1,0 +1,81 @@
+"""One process or many: torchrun starts them, gloo (CPU) or nccl (CUDA) connects them, FSDP2 shards."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from bottega.model.decoder import Decoder
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among the processes of the run."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that speaks and writes."""
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """``values`` summed over all processes."""
+        if self.size > 1:
+            torch.distributed.all_reduce(values)
+        return values
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.size > 1:
+            torch.distributed.barrier()
+
+
+def join_world(device: torch.device) -> World:
+    """The world that torchrun describes in the environment, joined; a world of one where it does not."""
+    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return World()
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return World(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+
+def shard(model: Decoder, dtype: torch.dtype, world: World) -> None:
+    """Shard ``model`` over the world in place, layer by layer; compute in ``dtype``, reduce in float32."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+    device = next(model.parameters()).device
+    mesh = init_device_mesh(device.type, (world.size,))
+    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    for layer in model.model.layers:
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy)
+
+
+def whole(t: Tensor) -> Tensor:
+    """``t`` itself, or what its shards on all processes make together."""
+    full: Tensor = t.full_tensor() if hasattr(t, "full_tensor") else t
+    return full
+
+
+def shard_like(t: Tensor, like: Tensor) -> Tensor:
+    """This process's shard of ``t``, which every process holds whole, sharded as ``like`` is (or is not)."""
+    if not hasattr(like, "device_mesh"):
+        return t
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(like, DTensor)
+    return distribute_tensor(t.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+
+
+@torch.no_grad()
+def fill(target: Tensor, source: Tensor) -> None:
+    """Copy a whole tensor into ``target``, which may be a shard of it."""
+    target.copy_(shard_like(source, target))

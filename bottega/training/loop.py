@@ -1,0 +1,356 @@
+"""The one training loop: a stage brings an objective and a plan of batches, the loop does the rest."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from bottega.errors import UserError
+from bottega.training.checkpoint import Checkpoint, Checkpoints
+from bottega.training.compilation import CompileChoice, compile_model, should_compile
+from bottega.training.distributed import World, fill, join_world, shard, whole
+from bottega.training.interrupt import StopRequest, TrainingInterrupted
+from bottega.training.objective import Objective, TensorBatch
+from bottega.training.optim import OptimizerName, build_optimizers
+from bottega.training.precision import Precision, PrecisionName, choose_precision
+from bottega.training.schedule import Schedule
+from bottega.training.telemetry import Telemetry
+from bottega.training.weights import MasterWeights
+
+if TYPE_CHECKING:
+    from bottega.data.packing import BatchPlan
+    from bottega.model.decoder import Decoder
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. What changes the result is part of a run's identity; the rest may change later."""
+
+    budget_tokens: int  # tokens to train on, rounded up to whole steps
+    optimizer: OptimizerName = "muon"  # muon: hidden matrices by Muon, all else by AdamW
+    lr: float = 3e-3  # peak learning rate of AdamW
+    muon_lr: float = 0.02  # peak learning rate of Muon
+    betas: tuple[float, float] = (0.9, 0.95)  # AdamW's decay rates of the two moments
+    eps: float = 1e-8  # AdamW's epsilon
+    weight_decay: float = 0.1  # of matrices, times the learning rate; norms and biases have none
+    clip_norm: float = 1.0  # the gradient's global norm is kept below this; 0 is no clipping
+    warmup_fraction: float = 0.02  # of all steps, learning rate rising linearly
+    decay_fraction: float = 0.3  # of all steps, at the end, falling linearly
+    final_lr_fraction: float = 0.0  # of the peak, where the decay ends
+    micros: int = 1  # parts of a step's batch computed one after the other, to save memory
+    seed: int = 0  # of torch's generator, for objectives that draw
+    precision: PrecisionName = "auto"  # of matrix products; see bottega doctor
+    compile: CompileChoice = "auto"  # torch.compile
+    deterministic: bool = True  # bitwise repeatable on a CPU
+    checkpoint_every_steps: int = 0  # 0: by time alone
+    checkpoint_every_s: float = 120.0  # seconds between checkpoints; 0: by steps alone
+    eval_every_steps: int = 0  # held-out loss, where a held-out plan is given; 0: at the end alone
+    eval_batches: int = 8  # batches of the held-out plan that one evaluation reads
+    stop_after_s: float = 0.0  # end early after so many seconds of training, recorded as such; 0: never
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that the result depends on."""
+        return {k: v for k, v in asdict(self).items() if k not in _NOT_IDENTITY}
+
+
+_NOT_IDENTITY = frozenset(
+    ("compile", "checkpoint_every_steps", "checkpoint_every_s")
+    + ("eval_every_steps", "eval_batches", "stop_after_s")
+)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run did; the trained weights are in the model that was given, in float32."""
+
+    steps: int
+    tokens: int
+    seconds: float  # of training, over all resumptions, without compilation's first step
+    flops: float
+    final_loss: float  # mean over the last steps
+    heldout_loss: float | None
+    resumed_from: int | None  # step of the checkpoint
+    stopped_early: bool
+    precision: Precision
+    compiled: bool
+
+
+def train(
+    model: Decoder,
+    objective: Objective,
+    plan: BatchPlan,
+    config: TrainConfig,
+    run_dir: Path,
+    *,
+    telemetry: Telemetry | None = None,
+    resume: bool = True,
+    heldout: BatchPlan | None = None,
+) -> TrainResult:
+    """Train ``model`` (float32, on its device) in place on ``plan`` until the budget is spent.
+
+    Writes checkpoints and ``metrics.jsonl`` under ``run_dir`` and goes on from the newest checkpoint
+    there, unless ``resume`` is False. Raises ``TrainingInterrupted`` after Ctrl-C, ``UserError`` for a loss
+    that is not finite.
+    """
+    device = next(model.parameters()).device
+    world = join_world(device)
+    own = telemetry is None
+    telemetry = telemetry or Telemetry(run_dir, quiet=not world.is_first)
+    try:
+        with _determinism(config.deterministic and device.type == "cpu"), StopRequest() as stop:
+            run = _Run(model, objective, plan, config, run_dir, telemetry, world, heldout)
+            return run.go(stop, resume=resume)
+    finally:
+        if own:
+            telemetry.close()
+
+
+class _Run:
+    """The state of one call of :func:`train`."""
+
+    def __init__(
+        self,
+        model: Decoder,
+        objective: Objective,
+        plan: BatchPlan,
+        config: TrainConfig,
+        run_dir: Path,
+        telemetry: Telemetry,
+        world: World,
+        heldout: BatchPlan | None,
+    ) -> None:
+        self.objective, self.plan, self.config, self.run_dir = objective, plan, config, run_dir
+        self.telemetry, self.world, self.heldout = telemetry, world, heldout
+        self.device = next(model.parameters()).device
+        self.precision = choose_precision(self.device, config.precision)
+        if self.precision.warning:
+            telemetry.message(self.precision.warning)
+        self.total_steps = max(1, math.ceil(config.budget_tokens / plan.tokens_per_step))
+        self.schedule = Schedule(
+            self.total_steps,
+            round(config.warmup_fraction * self.total_steps),
+            round(config.decay_fraction * self.total_steps),
+            config.final_lr_fraction,
+        )
+        context = plan.batch(0, world.rank, world.size, 0, config.micros).tokens.shape[1]
+        self.flops_per_step = plan.tokens_per_step * model.config.flops_per_token(context)
+        flops = self.flops_per_step * self.total_steps
+        self.compiled, why = should_compile(config.compile, self.device, flops)
+        telemetry.message(f"{self.precision.name} ({self.precision.reason}); {why}")
+
+        self.target = model
+        model.train()
+        if world.size > 1:
+            shard(model, self.precision.dtype, world)
+        self.weights = MasterWeights(model, torch.float32 if world.size > 1 else self.precision.dtype)
+        if self.compiled:
+            compile_model(self.weights.model)
+        self.optimizers = build_optimizers(
+            self.weights.masters,
+            optimizer=config.optimizer,
+            lr=config.lr,
+            muon_lr=config.muon_lr,
+            weight_decay=config.weight_decay,
+            betas=config.betas,
+            eps=config.eps,
+            muon_dtype=self.precision.dtype,
+        )
+        identity = {
+            **config.identity(),
+            "betas": list(config.betas),
+            "precision": self.precision.name,
+            "tokens_per_step": plan.tokens_per_step,
+            "parameters": {n: list(p.shape) for n, p in self.weights.masters.items()},
+        }
+        self.checkpoints = Checkpoints(run_dir / "checkpoints", identity, telemetry.message)
+        self.step = 0
+        self.seconds = 0.0
+        self.recent: list[float] = []  # the last losses, for a final loss that one batch does not decide
+
+    def go(self, stop: StopRequest, *, resume: bool) -> TrainResult:
+        resumed_from = self._resume() if resume else None
+        if resumed_from is None:
+            torch.manual_seed(self.config.seed)
+        self.telemetry.start(self.total_steps, self.step)
+        saved_at, last_saved = time.monotonic(), self.step
+        out_of_time = False
+        while self.step < self.total_steps and not out_of_time:
+            self._one_step()
+            due = self._agree(stop.asked, self._is_due(saved_at), self._is_out_of_time())
+            asked, due_now, out_of_time = due
+            if due_now or asked or out_of_time:
+                self._save()
+                saved_at, last_saved = time.monotonic(), self.step
+            if asked and self.step < self.total_steps:
+                raise TrainingInterrupted(
+                    f"stopped at step {self.step} of {self.total_steps}; saved in {self.checkpoints.folder}. "
+                    "Run the same command to go on."
+                )
+        if last_saved != self.step:
+            self._save()
+        heldout = self._evaluate() if self.heldout is not None else None
+        return TrainResult(
+            steps=self.step,
+            tokens=self.step * self.plan.tokens_per_step,
+            seconds=self.seconds,
+            flops=float(self.step * self.flops_per_step),
+            final_loss=sum(self.recent) / max(1, len(self.recent)),
+            heldout_loss=heldout,
+            resumed_from=resumed_from,
+            stopped_early=self.step < self.total_steps,
+            precision=self.precision,
+            compiled=self.compiled,
+        )
+
+    def _one_step(self) -> None:
+        """Forward and backward over the step's parts, then one update."""
+        began = time.perf_counter()
+        config, world = self.config, self.world
+        sums: dict[str, Tensor] = {}
+        for micro in range(config.micros):
+            batch = TensorBatch.of(
+                self.plan.batch(self.step, world.rank, world.size, micro, config.micros), self.device
+            )
+            parts = self.objective(self.weights.model, batch)
+            parts.loss_sum.backward()  # type: ignore[no-untyped-call]
+            grads = self.weights.collect_grads()
+            values = {"loss": parts.loss_sum, "weight": parts.weight, **parts.metrics}
+            for name, value in values.items():
+                value = value.detach().float()
+                sums[name] = sums[name] + value if name in sums else value
+        totals = dict(zip(sums, world.sum(torch.stack(list(sums.values()))).tolist(), strict=True))
+        weight = totals.pop("weight")
+        means = {name: total / weight if weight else 0.0 for name, total in totals.items()}
+        norm = self._scale_grads(grads, weight)
+        if not (math.isfinite(means["loss"]) and math.isfinite(norm)):
+            self._stop_on_non_finite(means["loss"], norm)
+        factor = self.schedule.factor(self.step)
+        self.optimizers.set_lr_factor(factor)
+        self.optimizers.step()
+        self.optimizers.zero_grad()
+        self.weights.refresh()
+        self.step += 1
+        self._report(means, norm, factor, time.perf_counter() - began)
+
+    @torch.no_grad()
+    def _scale_grads(self, grads: list[Tensor], weight: float) -> float:
+        """Turn gradients of a sum into those of the mean over the global weight, clipped.
+
+        Returns the norm before clipping.
+        """
+        if not grads:
+            raise UserError("the objective gave no gradient: is every parameter frozen?")
+        # FSDP averages over the processes, and a mean over the global weight needs their sum.
+        scale = self.world.size / weight if weight else 0.0
+        norm = nn.utils.get_total_norm(grads)
+        norm_value = float(whole(norm)) * scale
+        if self.config.clip_norm and norm_value > self.config.clip_norm:
+            scale *= self.config.clip_norm / norm_value
+        torch._foreach_mul_(grads, scale)
+        return norm_value
+
+    def _report(self, means: dict[str, float], norm: float, factor: float, step_s: float) -> None:
+        self.seconds += step_s
+        self.recent = [*self.recent[-9:], means["loss"]]
+        record: dict[str, Any] = {
+            "step": self.step,
+            "tokens": self.step * self.plan.tokens_per_step,
+            **means,
+            "grad_norm": norm,
+            "lr_factor": factor,
+            "step_s": step_s,
+            "tokens_per_s": self.plan.tokens_per_step / step_s,
+        }
+        every = self.config.eval_every_steps
+        if self.heldout is not None and every and self.step % every == 0:
+            record["heldout_loss"] = self._evaluate()
+        self.telemetry.step(record)
+
+    @torch.no_grad()
+    def _evaluate(self) -> float:
+        """The loss on the held-out plan, without compilation: another graph would cost more than it saves."""
+        assert self.heldout is not None
+        sums = torch.zeros(2, dtype=torch.float64)
+        with torch.compiler.set_stance("force_eager"):
+            for index in range(self.config.eval_batches):
+                arrays = self.heldout.batch(index, self.world.rank, self.world.size)
+                batch = TensorBatch.of(arrays, self.device)
+                parts = self.objective(self.weights.model, batch)
+                sums += torch.stack((parts.loss_sum, parts.weight)).double().cpu()
+        loss, weight = self.world.sum(sums).tolist()
+        return float(loss / weight) if weight else 0.0
+
+    def _is_due(self, saved_at: float) -> bool:
+        config = self.config
+        by_step = config.checkpoint_every_steps and self.step % config.checkpoint_every_steps == 0
+        by_time = config.checkpoint_every_s and time.monotonic() - saved_at >= config.checkpoint_every_s
+        return bool(by_step or by_time)
+
+    def _is_out_of_time(self) -> bool:
+        return bool(self.config.stop_after_s and self.seconds >= self.config.stop_after_s)
+
+    def _agree(self, *flags: bool) -> list[bool]:
+        """True where any process says so: what is decided by a clock or a signal must be decided once."""
+        if self.world.size == 1:
+            return list(flags)
+        return [bool(v) for v in self.world.sum(torch.tensor([float(f) for f in flags])).tolist()]
+
+    def _save(self) -> None:
+        weights = {n: whole(p.data) for n, p in self.weights.masters.items()}
+        state_tensors = self.optimizers.state(self.weights.masters)
+        optimizer = {n: whole(t) for n, t in state_tensors.items()}
+        if self.world.is_first:
+            state = {"seconds": self.seconds, "recent": self.recent}
+            self.checkpoints.save(Checkpoint(self.step, weights, optimizer, state))
+        self.world.barrier()
+
+    def _resume(self) -> int | None:
+        found = self.checkpoints.newest()
+        if found is None:
+            return None
+        for name, master in self.weights.masters.items():
+            fill(master.data, found.weights[name])
+        self.optimizers.load_state(self.weights.masters, found.optimizer)
+        self.weights.refresh()
+        self.step = found.step
+        self.seconds, self.recent = found.state["seconds"], found.state["recent"]
+        self.telemetry.message(f"going on from the checkpoint of step {found.step}")
+        return found.step
+
+    def _stop_on_non_finite(self, loss: float, norm: float) -> None:
+        """The weights are still those before this step: save them, say what the batch was, and stop."""
+        report = self.run_dir / "non-finite.json"
+        if self.world.is_first:
+            self.run_dir.mkdir(parents=True, exist_ok=True)
+            content: dict[str, Any] = {"step": self.step + 1, "loss": repr(loss), "grad_norm": repr(norm)}
+            content["batch"] = list(self.plan.provenance(self.step))
+            report.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        self._save()
+        raise UserError(
+            f"step {self.step + 1}: the loss is {loss} and the gradient's norm {norm}. What the batch was "
+            f"made of is in {report}; the weights before it are saved. Lower the learning rate, or mend the data."
+        )
+
+
+@contextmanager
+def _determinism(on: bool) -> Iterator[None]:
+    from torch.utils import deterministic
+
+    before = torch.are_deterministic_algorithms_enabled()
+    # Nothing here reads memory before writing it, and filling all of it costs time.
+    fill_before, deterministic.fill_uninitialized_memory = deterministic.fill_uninitialized_memory, False  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(on or before)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        deterministic.fill_uninitialized_memory = fill_before  # type: ignore[attr-defined]

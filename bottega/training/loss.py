@@ -1,0 +1,125 @@
+"""Cross-entropy over the counted tokens only, without ever holding the logits of a whole batch.
+
+The gradient is computed in the forward pass, a chunk of rows at a time, so that the logits of one chunk are
+all that exists at once and nothing is computed twice. Chunks have one fixed shape: a compiled chunk is never
+compiled again when the number of counted tokens changes, and rows without weight cost nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from bottega.training.compilation import is_compiled
+
+if TYPE_CHECKING:
+    from bottega.model.decoder import Decoder
+
+# Elements of the float32 logits alive at once. On a CPU 16 MiB: what a last-level cache holds.
+CHUNK_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 28}
+
+_Chunk = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor | None, Tensor | None]]
+
+
+def token_loss(model: Decoder, hidden: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of weight x cross-entropy over the tokens that have weight, and the sum of weights; float32.
+
+    hidden [B, S, D]; targets [B, S] int64; weights [B, S] float32. A batch in which every token is masked
+    gives loss 0 with gradient 0. Gradients flow to ``hidden`` and to the output embedding.
+    """
+    flat_weights = weights.reshape(-1).float()
+    rows = flat_weights.nonzero().squeeze(1)  # [N]
+    hidden_ND = hidden.reshape(-1, hidden.shape[-1])
+    if rows.numel() < hidden_ND.shape[0]:
+        hidden_ND = hidden_ND.index_select(0, rows)
+    targets_N = targets.reshape(-1).index_select(0, rows)
+    weights_N = flat_weights.index_select(0, rows)
+    loss = head_loss(hidden_ND, model.output_weight, targets_N, weights_N, compiled=is_compiled(model))
+    return loss, weights_N.sum()
+
+
+def head_loss(
+    hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor, *, compiled: bool = False
+) -> Tensor:
+    """Sum of weights [N] x cross-entropy of ``hidden`` [N, D] @ ``weight`` [V, D].T at ``targets`` [N]."""
+    loss: Tensor = _HeadLoss.apply(hidden, weight, targets, weights, compiled)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def chunk_rows(vocab_size: int, device: torch.device) -> int:
+    """Rows of logits computed at once: a power of two, at least 128."""
+    wanted = CHUNK_ELEMENTS.get(device.type, CHUNK_ELEMENTS["cuda"]) // vocab_size
+    return int(max(128, 1 << (wanted.bit_length() - 1)))
+
+
+class _HeadLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor, compiled: bool
+    ) -> Tensor:
+        with_grad = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        rows = chunk_rows(weight.shape[0], hidden.device)
+        chunk = _chunk_function(with_grad, compiled)
+        loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        grad_hidden = torch.empty_like(hidden)
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if with_grad else None
+        for start in range(0, hidden.shape[0], rows):
+            stop = min(start + rows, hidden.shape[0])
+            h, t, w = (_padded(x[start:stop], rows) for x in (hidden, targets, weights))
+            part, grad_h, grad_w = chunk(h, weight, t, w)
+            loss += part
+            if grad_weight is not None and grad_h is not None and grad_w is not None:
+                grad_hidden[start:stop] = grad_h[: stop - start]
+                grad_weight += grad_w
+        if grad_weight is not None:
+            ctx.save_for_backward(grad_hidden, grad_weight.to(weight.dtype))
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        grad_hidden, grad_weight = ctx.saved_tensors
+        return grad_hidden * grads[0], grad_weight * grads[0], None, None, None
+
+
+def _padded(x: Tensor, rows: int) -> Tensor:
+    """``x`` with zero rows appended up to ``rows``; their weight is zero too, so they count for nothing."""
+    if x.shape[0] == rows:
+        return x
+    out = x.new_zeros(rows, *x.shape[1:])
+    out[: x.shape[0]] = x
+    return out
+
+
+def _chunk_loss(
+    hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor
+) -> tuple[Tensor, None, None]:
+    logits = (hidden @ weight.T).float()  # [R, V]
+    nll = logits.logsumexp(-1) - logits.gather(1, targets.unsqueeze(1)).squeeze(1)
+    return (nll * weights).sum(), None, None
+
+
+def _chunk_loss_and_grad(
+    hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    logits = (hidden @ weight.T).float()  # [R, V]
+    log_normaliser = logits.logsumexp(-1, keepdim=True)  # [R, 1]
+    index = targets.unsqueeze(1)
+    nll = (log_normaliser - logits.gather(1, index)).squeeze(1)
+    # d loss / d logits = weight x (softmax - one-hot)
+    scale = weights.unsqueeze(1)
+    grad = (logits - log_normaliser).exp_().mul_(scale).scatter_add_(1, index, -scale).to(weight.dtype)
+    return (nll * weights).sum(), grad @ weight, grad.T @ hidden
+
+
+def _chunk_function(with_grad: bool, compiled: bool) -> _Chunk:
+    plain: _Chunk = _chunk_loss_and_grad if with_grad else _chunk_loss
+    return _compiled(plain) if compiled else plain
+
+
+@functools.cache
+def _compiled(function: _Chunk) -> _Chunk:
+    return torch.compile(function, dynamic=False)
