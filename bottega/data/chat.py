@@ -1,4 +1,4 @@
-"""Conversations as tokens: ``<|im_start|>role``, newline, content, ``<|im_end|>``, newline; loss on the answers."""
+"""Conversations as tokens, with the loss on what the assistant says."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def encode_chat(
 
 
 def _tokens_before(tokenizer: Tokenizer, ids: Sequence[int], size_bytes: int) -> int:
-    """How many tokens end within the first ``size_bytes``: one that straddles the end belongs to the content."""
+    """How many tokens end within the first ``size_bytes``: one that straddles them is not counted."""
     end = 0
     for n, token in enumerate(ids):
         end += len(tokenizer.token_bytes(token))

@@ -1,4 +1,4 @@
-"""The chat format as Jinja, as ``tokenizer_config.json`` has it for ``transformers``' ``apply_chat_template``."""
+"""The chat format as Jinja, for ``tokenizer_config.json`` and ``transformers``' ``apply_chat_template``."""
 
 from __future__ import annotations
 

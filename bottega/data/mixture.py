@@ -34,6 +34,12 @@ class Mixture:
         source = self._source[phase]
         return source, cycle * self._quotas[source] + self._before[phase]
 
+    def counts(self, rows: int) -> NDArray[np.int64]:
+        """How many of the first ``rows`` rows come from each source."""
+        cycles, phase = divmod(rows, self.period)
+        counts: NDArray[np.int64] = cycles * self._quotas
+        return counts + np.bincount(self._source[:phase], minlength=len(self._quotas))
+
 
 def _whole_quotas(weights: Sequence[float]) -> NDArray[np.int64]:
     if not weights or any(not isfinite(w) or w < 0 for w in weights) or sum(weights) <= 0:
@@ -56,7 +62,7 @@ def _whole_quotas(weights: Sequence[float]) -> NDArray[np.int64]:
 def _chairman(quotas: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """One period: the source of each row, and its count of earlier rows within the period.
 
-    Of the sources that may take row n without exceeding their upper quota, the one whose next row falls due first.
+    Of the sources that may take row n within their upper quota, the one whose next row falls due first.
     """
     total = int(quotas.sum())
     live = [int(i) for i in np.flatnonzero(quotas)]

@@ -1,8 +1,9 @@
 """Token shards on disk: written in one pass, read through a memory map.
 
 A folder holds ``meta.json`` and flat little-endian arrays: ``tokens.bin`` (uint16 where the vocabulary fits,
-else uint32), ``offsets.bin`` (int64, one more than there are documents), ``text_bytes.bin`` (int64 per document)
-and, only when some weight differs from 1, ``weights.bin`` (one byte a token, an index into ``meta.json``'s list).
+else uint32), ``offsets.bin`` (int64, one more than there are documents), ``text_bytes.bin`` (int64 per
+document) and, only when some weight differs from 1, ``weights.bin`` (a byte per token, an index into the list
+of weights in ``meta.json``).
 """
 
 from __future__ import annotations

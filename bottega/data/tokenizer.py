@@ -3,8 +3,8 @@
 Text is never normalised, so that ``decode(encode(x)) == x`` for every string. (Qwen2 publishes an NFC step in
 its ``tokenizer.json``; GGUF's ``qwen2`` pre-tokenizer has none, so leaving it out also makes the two agree.)
 
-Control tokens are added by id and only by id: the tokenizer that encodes text does not know them, so no text of
-a user or a data set can become one.
+Control tokens are added by id and only by id: the tokenizer that encodes text does not know them, so no text
+of a user or a data set can become one.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _ALIASES = {
 
 
 class Tokenizer:
-    """Text to token ids and back. ``eot``, ``pad``, ``im_start`` .. are ids, or ``None`` where there is none."""
+    """Text to token ids and back. ``eot``, ``pad``, ``im_start`` .. are ids, ``None`` where there is none."""
 
     def __init__(self, model: dict[str, Any], config: dict[str, Any]) -> None:
         """``model`` is a parsed ``tokenizer.json`` and ``config`` a parsed ``tokenizer_config.json``."""
@@ -94,7 +94,7 @@ class Tokenizer:
 
         if vocab_size < MIN_VOCAB:
             raise UserError(
-                f"vocab_size {vocab_size} is too small: the bytes and the control tokens alone take {MIN_VOCAB}"
+                f"vocab_size {vocab_size} is too small: the bytes and the control tokens take {MIN_VOCAB}"
             )
         backend = Backend(models.BPE())
         backend.pre_tokenizer = pre_tokenizers.Sequence(
