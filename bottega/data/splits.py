@@ -1,0 +1,63 @@
+"""Held-out by content: a record's side is a function of its normalised text alone.
+
+Two copies of a text, in two files or with other case or spacing, are on the same side; so are two answers to one prompt,
+because the side of a conversation is decided by its prompt. Nothing else (order, file, source, seed) has a say, so that
+held-out sets of different datasets agree, and a larger fraction holds out all that a smaller one does.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from bottega.data.records import Document, Labelled, Message, Record
+
+KEY_BYTES = 16
+
+
+def normalise_text(text: str) -> str:
+    """The text without what a copy may change: NFKC, case folded, all whitespace taken out (Chinese has none to keep)."""
+    if text.isascii():
+        return "".join(text.lower().split())
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(folded.split())
+
+
+def content_key(record: Record) -> bytes:
+    """16 bytes that decide the side of ``record``: a hash of its text, or of its prompt where it has one.
+
+    The prompt is what users said before the first answer, whatever the system message: the same request is on the same
+    side as a conversation, a comparison, a rated answer or a check.
+    """
+    if isinstance(record, Document | Labelled):
+        return text_key(record.text)
+    return text_key(prompt_text(record.messages))
+
+
+def is_heldout(record: Record, fraction: float) -> bool:
+    """Whether the record belongs to the held-out ``fraction`` (0 to 1) of all possible content."""
+    return key_is_heldout(content_key(record), fraction)
+
+
+def key_is_heldout(key: bytes, fraction: float) -> bool:
+    """The same, for a key already computed."""
+    return int.from_bytes(key[:8], "big") < fraction * 2**64
+
+
+def text_key(text: str) -> bytes:
+    """16 bytes of hash over the normalised text."""
+    return blake2b(normalise_text(text).encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
+
+
+def prompt_text(messages: Sequence[Message]) -> str:
+    """What the users said before the first answer; all messages where no user speaks first."""
+    said: list[str] = []
+    for message in messages:
+        if message.role == "assistant":
+            if said:
+                break
+            continue  # a conversation may open with a greeting, which is nobody's prompt
+        if message.role == "user":
+            said.append(message.content)
+    return "\n".join(said) if said else "\n".join(message.content for message in messages)
