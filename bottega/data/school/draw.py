@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from bottega.data.school.world import Split, World
@@ -18,12 +18,13 @@ class Draw:
     is built of keys of its own split only.
     """
 
-    __slots__ = ("_random", "heldout", "language", "world")
+    __slots__ = ("_random", "fresh", "heldout", "language", "world")
 
     def __init__(self, world: World, part: str, split: Split, index: int, language: str = "en") -> None:
         self.world = world
         self.heldout = split == "heldout"
         self.language = language
+        self.fresh = False
         # A string seed goes through SHA-512, so the stream is the same in every process.
         self._random = random.Random(f"{world.seed}/{part}/{split}/{index}").random
 
@@ -68,16 +69,46 @@ class Draw:
         return result
 
     def on_side(self, *key: str) -> bool:
-        """Whether this key belongs to the split that is being drawn."""
-        return self.world.is_heldout(*key) == self.heldout
+        """Whether this key may be used here. Training uses training keys only; a held-out item that used a
+        held-out key is ``fresh``: it cannot occur in training."""
+        return self._used(self.world.is_heldout(*key))
+
+    def _used(self, heldout: bool) -> bool:
+        if heldout and self.heldout:
+            self.fresh = True
+        return heldout == self.heldout
+
+    def _may_pair(self, subject: str, item: object) -> bool:
+        return self._used(self.world.is_heldout_pair(subject, getattr(item, "en", None) or str(item)))
 
     def paired(self, subject: str, items: Sequence[T], taken: Sequence[T] = ()) -> T:
-        """One of the items that may stand beside the subject in this split; its key is its ``en`` or itself.
+        """One of the items that may stand beside the subject in this split (an item's key is its ``en``).
 
-        Raises ``LookupError`` where there is none: lists are long enough that a seed which has none is a defect.
+        Where a short list has no held-out item for the subject, a held-out text takes any: it must then be
+        fresh by another of its pairs (``fresh_item`` sees to that).
         """
-        for _ in range(400):
-            item = items[int(self._random() * len(items))]
-            if item not in taken and self.on_side(subject, getattr(item, "en", None) or str(item)):
+        n = len(items)
+        for _ in range(24):
+            item = items[int(self._random() * n)]
+            if item not in taken and self._may_pair(subject, item):
                 return item
-        raise LookupError(f"nothing to pair with {subject} among {len(items)} items")
+        start = int(self._random() * n)
+        rest = [items[(start + i) % n] for i in range(n)]
+        rest = [item for item in rest if item not in taken]
+        for item in rest:
+            if self._may_pair(subject, item):
+                return item
+        assert self.heldout and rest, f"nothing of training to pair with {subject} among {n} items"
+        return rest[0]
+
+
+def fresh_item(
+    make: Callable[[Draw], T], world: World, part: str, split: Split, index: int, language: str = "en"
+) -> T:
+    """``make``'s item for this index; a held-out one is drawn again until it holds something training never shows."""
+    for attempt in range(200):
+        draw = Draw(world, part if attempt == 0 else f"{part}/{attempt}", split, index, language)
+        item = make(draw)
+        if draw.fresh or not draw.heldout:
+            return item
+    raise AssertionError(f"{part}: item {index} has nothing that is held out")

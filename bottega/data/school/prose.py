@@ -1,33 +1,87 @@
-"""Prose about the world: what pretraining reads."""
+"""Prose about the world: what pretraining reads, in English and in Chinese."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bottega.data.records import Document, Origin
-from bottega.data.school.draw import Draw
-from bottega.data.school.nouns import PORTABLE
-from bottega.data.school.registry import Part, register_part
-from bottega.data.school.words import COLOURS
+from bottega.data.school import stories_en, stories_zh
+from bottega.data.school.draw import Draw, fresh_item
+from bottega.data.school.knowledge import noun_entry, place_entry, word_sentences
+from bottega.data.school.passages import comparison, inventory, passage, portrait, same_thing
+from bottega.data.school.registry import Language, Part, register_part
+from bottega.data.school.scenes import scene, tell
 from bottega.data.school.world import Split, World
 
 LICENCE = "Apache-2.0"
 
-
-def _prose_en(world: World, split: Split, index: int) -> Document:
-    draw = Draw(world, "prose-en", split, index, "en")
-    lines = []
-    for person in draw.some(world.people, 3):
-        lines.append(f"{person.en} has a {draw.one(COLOURS).en} {draw.paired(person.en, PORTABLE).en}.")
-    return Document(" ".join(lines), Origin("school:prose-en", str(index), LICENCE))
+_BOOK = {"en": stories_en, "zh": stories_zh}
+_GAP = {"en": " ", "zh": ""}
 
 
-def _prose_zh(world: World, split: Split, index: int) -> Document:
-    draw = Draw(world, "prose-zh", split, index, "zh")
-    lines = []
-    for person in draw.some(world.people, 3):
-        thing = draw.paired(person.en, PORTABLE)
-        lines.append(f"{person.zh}有一{thing.measure}{draw.one(COLOURS).zh}的{thing.zh}。")
-    return Document("".join(lines), Origin("school:prose-zh", str(index), LICENCE))
+def _story(draw: Draw) -> str:
+    return tell(draw, draw.one(_BOOK[draw.language].STORIES), scene(draw), _GAP[draw.language])
 
 
-register_part(Part("prose-en", "documents", "stories and descriptions in English", _prose_en, lambda world: 10**9))
-register_part(Part("prose-zh", "documents", "stories and descriptions in Chinese", _prose_zh, lambda world: 10**9))
+def _diary(draw: Draw) -> str:
+    return tell(draw, _BOOK[draw.language].DIARY, scene(draw), _GAP[draw.language])
+
+
+def _letter(draw: Draw) -> str:
+    greeting, *body, name = _BOOK[draw.language].LETTER
+    slots = scene(draw)
+    text = tell(draw, tuple(body), slots, _GAP[draw.language])
+    return f"{tell(draw, (greeting,), slots, '')}\n{text}\n{tell(draw, (name,), slots, '')}"
+
+
+def _talk(draw: Draw) -> str:
+    return tell(draw, draw.one(_BOOK[draw.language].TALKS), scene(draw), _GAP[draw.language])
+
+
+def _how_to(draw: Draw) -> str:
+    return tell(draw, draw.one(_BOOK[draw.language].HOW_TO), scene(draw), _GAP[draw.language])
+
+
+def _reasons(draw: Draw) -> str:
+    templates = draw.some(_BOOK[draw.language].REASONS, draw.between(2, 4))
+    return _GAP[draw.language].join(template.format_map(scene(draw)) for template in templates)
+
+
+# The kinds of text with their shares in a hundred.
+_KINDS: tuple[tuple[Callable[[Draw], str], int], ...] = (
+    (passage, 28),
+    (_story, 22),
+    (portrait, 8),
+    (_talk, 8),
+    (same_thing, 5),
+    (inventory, 6),
+    (comparison, 5),
+    (_reasons, 4),
+    (_how_to, 3),
+    (_diary, 3),
+    (_letter, 3),
+    (place_entry, 2),
+    (noun_entry, 2),
+    (word_sentences, 1),
+)
+_DECK = tuple(kind for kind, share in _KINDS for _ in range(share))
+
+
+def prose_text(draw: Draw) -> str:
+    """One text of some kind, in the language of the draw."""
+    return draw.one(_DECK)(draw)
+
+
+def _prose(language: Language) -> None:
+    name = f"prose-{language}"
+
+    def item(world: World, split: Split, index: int) -> Document:
+        text = fresh_item(prose_text, world, name, split, index, language)
+        return Document(text, Origin(f"school:{name}", str(index), LICENCE))
+
+    described = "stories, passages, letters, talks and entries in " + ("English" if language == "en" else "Chinese")
+    register_part(Part(name, "documents", described, item, lambda world: 10**9))
+
+
+_prose("en")
+_prose("zh")

@@ -229,9 +229,14 @@ ROOMS = _words(
     "kitchen=厨房 garden=花园 bedroom=卧室 hall=大厅 office=办公室 attic=阁楼 cellar=地下室 barn=谷仓 "
     "library=图书馆 school=学校 market=市场 station=车站 park=公园 shop=商店 workshop=工坊 bathroom=浴室"
 )
+# Where things are kept.
+HOUSE = _words(
+    "kitchen=厨房 garden=花园 bedroom=卧室 hall=大厅 office=办公室 attic=阁楼 cellar=地下室 barn=谷仓 workshop=工坊 "
+    "bathroom=浴室"
+)
 # Where people go on an outing; the English takes "the".
 SIGHTS = _words(
-    "river=河边 lake=湖边 forest=森林 hill=小山 bridge=桥 beach=海滩 market=市场 park=公园 library=图书馆 "
+    "river=河边 lake=湖边 forest=森林 hill=山上 bridge=桥边 beach=海滩 market=市场 park=公园 library=图书馆 "
     "museum=博物馆 station=车站 farm=农场 school=学校 theatre=剧院"
 )
 FOODS = _words(

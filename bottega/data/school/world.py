@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Literal
-from zlib import crc32
 
 Split = Literal["train", "heldout"]
 
@@ -62,12 +62,19 @@ class World:
         self.tongue_name: tuple[str, str] = _tongue_name(rng)
         self.tongue: tuple[str, ...] = _tongue(rng, 96)  # its i-th word means the lexicon's i-th plain noun
         self._salt = f"{seed}|"
+        self._pair_sides: dict[tuple[str, str], bool] = {}
 
     def is_heldout(self, *key: str) -> bool:
         """Whether a key belongs to the held-out split, for ever: one in ``HELDOUT_ONE_IN`` does."""
-        digest = crc32((self._salt + "|".join(key)).encode())
-        # The multiplication mixes the checksum, whose bits are linear in the key's.
-        return ((digest * 0x9E3779B97F4A7C15 >> 40) & 0xFFFF) % HELDOUT_ONE_IN == 0
+        digest = blake2b((self._salt + "|".join(key)).encode(), digest_size=2).digest()
+        return int.from_bytes(digest, "little") % HELDOUT_ONE_IN == 0
+
+    def is_heldout_pair(self, first: str, second: str) -> bool:
+        """``is_heldout`` of two words of the closed vocabulary, remembered: they are asked for all the time."""
+        side = self._pair_sides.get((first, second))
+        if side is None:
+            side = self._pair_sides[first, second] = self.is_heldout(first, second)
+        return side
 
     def __repr__(self) -> str:
         return f"World({self.seed})"

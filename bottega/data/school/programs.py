@@ -1,0 +1,83 @@
+"""Documents of code: a small function with docstring, examples and tests, and the same at the prompt of an interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bottega.data.records import Document, Origin
+from bottega.data.school.composition import THEMES, Program, distinct_compositions, draw_arguments, draw_program
+from bottega.data.school.describing import describe
+from bottega.data.school.draw import Draw
+from bottega.data.school.registry import Language, Part, register_part
+from bottega.data.school.rendering import call, function, test_line
+from bottega.data.school.world import Split, World
+
+LICENCE = "Apache-2.0"
+
+
+def calls(draw: Draw, program: Program, n: int) -> list[tuple[Any, ...]]:
+    """Arguments of up to ``n`` different calls."""
+    found: list[tuple[Any, ...]] = []
+    for _ in range(n):
+        arguments = draw_arguments(draw, program)
+        if arguments not in found:
+            found.append(arguments)
+    return found
+
+
+def session(program: Program, arguments: tuple[Any, ...]) -> list[str]:
+    """A call and its output, as the interpreter shows them."""
+    return [f">>> {call(program, arguments)}", repr(program.run(arguments))]
+
+
+def _program_text(draw: Draw, language: Language) -> str:
+    program = draw_program(draw)
+    sentence = describe(draw, program, language)
+    layout = draw.below(10)
+    if layout < 4:  # a docstring with examples, then tests
+        shown, *tested = calls(draw, program, draw.between(2, 4))
+        source = function(program, [sentence, "", *session(program, shown)])
+        return "\n".join([source, "", "", *(test_line(program, arguments) for arguments in tested)]).rstrip() + "\n"
+    if layout < 6:  # a docstring, then tests
+        tests = [test_line(program, arguments) for arguments in calls(draw, program, draw.between(2, 4))]
+        return "\n".join([function(program, [sentence]), "", "", *tests]) + "\n"
+    if layout < 9:  # the function, then the interpreter's prompt
+        lines = [function(program, [sentence] if layout < 8 else None), ""]
+        for arguments in calls(draw, program, draw.between(2, 4)):
+            lines.extend(session(program, arguments))
+        return "\n".join(lines) + "\n"
+    prints = [printed(program, arguments) for arguments in calls(draw, program, draw.between(2, 3))]
+    return "\n".join([f"# {sentence}", function(program), "", "", *prints]) + "\n"
+
+
+def printed(program: Program, arguments: tuple[Any, ...]) -> str:
+    """A line that prints a call's value, with what it prints."""
+    return f"print({call(program, arguments)})  # {program.run(arguments)}"
+
+
+def _item(language: Language) -> Callable[[World, Split, int], Document]:
+    name = f"programs-{language}"
+
+    def item(world: World, split: Split, index: int) -> Document:
+        draw = Draw(world, name, split, index, language)
+        return Document(_program_text(draw, language), Origin(f"school:{name}", str(index), LICENCE))
+
+    return item
+
+
+def distinct_programs(world: World) -> int:
+    """Compositions by theme by style; constants, names, layouts and the arguments of the tests come on top."""
+    return sum(distinct_compositions(kind) * len(themes) * 3 for kind, themes in THEMES.items())
+
+
+for _language, _what in (("en", "English"), ("zh", "Chinese")):
+    register_part(
+        Part(
+            f"programs-{_language}",
+            "documents",
+            f"Python functions with {_what} docstrings, examples and tests",
+            _item(_language),  # type: ignore[arg-type]
+            distinct_programs,
+        )
+    )
