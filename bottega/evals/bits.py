@@ -45,7 +45,7 @@ def bits_per_byte(
     """The bits a model needs for each byte of the documents, with a bootstrap interval over documents.
 
     A document is read from its end-of-text mark on, so its first token is counted too. One longer than
-    ``context`` is read in windows that overlap by ``context - stride`` (default: half), each token counted once.
+    ``context`` is read in windows ``stride`` apart (default: half of it), and each token is counted once.
 
     Raises:
         UserError: no document has any text.
@@ -54,11 +54,11 @@ def bits_per_byte(
     kept = [text for text in documents if text]
     if not kept:
         raise UserError(f"{name}: there is no held-out text to score; raise `heldout` or give more documents")
-    encoded = tokenizer.encode_batch(kept)
+    eot, encoded = tokenizer.require("eot"), tokenizer.encode_batch(kept)
     windows = [
         window
         for index, ids in enumerate(encoded)
-        for window in _windows(index, np.array([tokenizer.eot, *ids], np.int64), context, stride)
+        for window in _windows(index, np.array([eot, *ids], np.int64), context, stride)
     ]
     nats = np.zeros(len(kept))
     for batch in _batches(windows, batch_tokens):
@@ -128,7 +128,7 @@ def _score_batch(model: Decoder, batch: list[Window]) -> np.ndarray:
     nats = torch.cat(
         [
             F.cross_entropy(model.logits(h).float(), t, reduction="none")
-            for h, t in zip(hidden.split(2048), wanted.split(2048), strict=True)
+            for h, t in zip(torch.split(hidden, 2048), torch.split(wanted, 2048), strict=True)
         ]
     )
     rows = torch.nonzero(mask)[:, 0]

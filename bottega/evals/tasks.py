@@ -40,9 +40,9 @@ def exact_match(
     """The share of prompts answered right, decoded greedily, with Wilson's interval.
 
     ``mode`` says how a prompt is put: ``completion`` (its text as it stands), ``chat`` (the template),
-    ``plain`` (the request as text and a new line: how a model that was never taught to chat is asked the same).
-    ``shots`` holds one text of worked examples per prompt, put before it. A prompt that leaves no room for its
-    answer in the context counts as wrong, and in ``details["too_long"]``.
+    ``plain`` (the request as text and a new line: how a model that was never taught to chat is asked the
+    same). ``shots`` holds one text of worked examples per prompt, put before it. A prompt that leaves no room
+    for its answer in the context counts as wrong, and in ``details["too_long"]``.
     """
     from bottega.engine.plain import generate
 
@@ -91,7 +91,7 @@ def encode_prompt(tokenizer: Tokenizer, prompt: Prompt, mode: Mode, before: str 
     text = request_text(prompt)
     if mode == "plain":
         text += "\n"
-    return [tokenizer.eot, *tokenizer.encode(before + text)]
+    return [tokenizer.require("eot"), *tokenizer.encode(before + text)]
 
 
 def request_text(prompt: Prompt) -> str:
@@ -109,15 +109,20 @@ def read_answer(tokenizer: Tokenizer, ids: Sequence[int], mode: Mode) -> str:
 
 
 def stop_ids(tokenizer: Tokenizer, mode: Mode) -> set[int]:
-    """The tokens that end an answer: the turn's end in chat, else the end of text or a line break."""
-    if mode == "chat":
-        return {tokenizer.im_end, tokenizer.eot}
-    if mode == "plain":  # a blank line may come before the answer: only the end of text is certain
-        return {tokenizer.eot}
+    """The tokens that end an answer: the turn's end in chat, else the end of text or of the line.
+
+    A token that holds more than a full stop before its line break ends nothing, for its text is part of the answer.
+    """
+    marks = {i for i in (tokenizer.eot, tokenizer.im_end) if i is not None}
+    if mode != "completion":  # a plain answer may begin with a blank line
+        return marks
+    full_stops = (b"", b".", "。".encode())
     breaks = {
-        i for i in range(tokenizer.vocab_size) if tokenizer.token_bytes(i).lstrip(b" \t\r")[:1] == b"\n"
+        i
+        for i in range(tokenizer.vocab_size)
+        if b"\n" in (text := tokenizer.token_bytes(i)) and text.partition(b"\n")[0].strip() in full_stops
     }
-    return breaks | {tokenizer.eot}
+    return marks | breaks
 
 
 def cases_digest(prompts: Sequence[Prompt]) -> str:

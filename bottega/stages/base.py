@@ -51,11 +51,12 @@ class RunOptions:
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "auto"
-    compile: bool = False
+    compile: Literal["auto", "on", "off"] = "auto"
     threads: int | None = None
     progress: bool = True
     checkpoint_every_s: float = 120.0
-    checkpoint_every_steps: int | None = None
+    checkpoint_every_steps: int = 0  # 0: by time alone
+    micros: int = 1  # parts a batch is computed in, one after the other, to save memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,224 @@
+"""Every model of a family by every evaluation: as a table in the terminal, as a picture, as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bottega.evals.score import Score
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table
+    from rich.text import Text
+
+Role = Literal["model", "control", "base"]
+_UNIT_LABELS = {"accuracy": "% right", "bits/byte": "bits a byte, lower is better"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A model's scores by evaluation."""
+
+    model: str
+    scores: dict[str, Score]
+    role: Role = "model"
+
+
+@dataclass(frozen=True)
+class Scoreboard:
+    """The rows in the order of the recipe. Columns appear in the order in which scores first name them."""
+
+    rows: tuple[Row, ...]
+    title: str = ""
+    _columns: tuple[str, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        columns = dict.fromkeys(name for row in self.rows for name in row.scores)
+        object.__setattr__(self, "_columns", tuple(columns))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The evaluations."""
+        return self._columns
+
+    def best(self, column: str) -> frozenset[str]:
+        """The models that lead a column, ties included. Controls and bases do not compete."""
+        values = {
+            row.model: row.scores[column].value
+            for row in self.rows
+            if row.role == "model" and column in row.scores and not math.isnan(row.scores[column].value)
+        }
+        if len(values) < 2:
+            return frozenset()
+        top = max(values.values()) if self._score(column).higher_is_better else min(values.values())
+        return frozenset(model for model, value in values.items() if value == top)
+
+    def floors(self, column: str) -> dict[str, float]:
+        """The column's floors by name."""
+        return self._score(column).floors
+
+    def ceiling(self, column: str) -> float | None:
+        """The column's ceiling, where it has one."""
+        return self._score(column).ceiling
+
+    def _score(self, column: str) -> Score:
+        return next(row.scores[column] for row in self.rows if column in row.scores)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything on the board, for files and for the web; cases and examples are left to the cards."""
+        drop = ("outcomes", "sizes", "examples")
+        return {
+            "title": self.title,
+            "columns": list(self.columns),
+            "rows": [
+                {
+                    "model": row.model,
+                    "role": row.role,
+                    "scores": {
+                        name: {k: v for k, v in score.to_json().items() if k not in drop}
+                        for name, score in row.scores.items()
+                    },
+                }
+                for row in self.rows
+            ],
+        }
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table, broken into several below each other where the terminal is too narrow for all columns."""
+        left = max(
+            (len(row.model) + (len(row.role) + 2) * (row.role != "model") for row in self.rows), default=0
+        )
+        room, part = options.max_width - max(left, 16) - 2, list[str]()
+        for column in self.columns:
+            used = sum(self._width(c) for c in part)
+            if part and used + self._width(column) > room:
+                yield self.table(part)
+                part = []
+            part.append(column)
+        yield self.table(part)
+
+    def _width(self, column: str) -> int:
+        return max(len(column), len("00.0–00.0 "), len("↓ " + self._score(column).unit)) + 2
+
+    def table(self, columns: Sequence[str] | None = None) -> Table:
+        """One line a model, an interval under every value, then the floors and the ceiling."""
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+        from rich.text import Text
+
+        columns = self.columns if columns is None else columns
+        table = Table(box=SIMPLE_HEAD, title=self.title or None, title_justify="left", pad_edge=False)
+        table.add_column("model", no_wrap=True)
+        for column in columns:
+            unit = self._score(column).unit
+            head = f"{column}\n{'↑ %' if unit == 'accuracy' else '↓ ' + unit}"
+            table.add_column(head, justify="right", no_wrap=True)
+        for row in self.rows:
+            name = Text(row.model, style="bold" if row.role == "model" else "dim")
+            if row.role != "model":
+                name.append(f"  {row.role}", style="dim italic")
+            table.add_row(name, *(self._cell(row, column) for column in columns))
+        table.add_section()
+        for floor in dict.fromkeys(name for column in columns for name in self.floors(column)):
+            values = [self._reference(self.floors(column).get(floor), column) for column in columns]
+            table.add_row(Text(f"floor: {floor}", style="dim"), *values)
+        if any(self.ceiling(column) is not None for column in columns):
+            values = [self._reference(self.ceiling(column), column) for column in columns]
+            table.add_row(Text("ceiling", style="dim"), *values)
+        return table
+
+    def _cell(self, row: Row, column: str) -> Text:
+        from rich.text import Text
+
+        score = row.scores.get(column)
+        if score is None:
+            return Text("·", style="dim")
+        if score.not_built:
+            return Text("not built", style="dim italic")
+        leads = row.model in self.best(column)
+        style = "bold green" if leads else "dim" if row.role != "model" else ""
+        text = Text(f"{_shown(score.value, score.unit)}{'*' if leads else ' '}", style=style)
+        return text.append(
+            f"\n{_shown(score.low, score.unit)}–{_shown(score.high, score.unit)} ", style="dim"
+        )
+
+    def _reference(self, value: float | None, column: str) -> Text:
+        from rich.text import Text
+
+        unit = self._score(column).unit
+        return Text("" if value is None else f"{_shown(value, unit)} ", style="dim")
+
+    def draw(self, path: Path) -> None:
+        """Write the board as a picture, PNG or SVG by the suffix: a panel per evaluation."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        columns = [c for c in self.columns if not all(s.not_built for s in self._scores(c))]
+        across = min(3, max(1, len(columns)))
+        down = max(1, math.ceil(len(columns) / across))
+        height = 0.9 + 0.26 * len(self.rows)
+        figure = Figure(figsize=(2.2 + 3.3 * across, 0.6 + height * down), layout="constrained", dpi=150)
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(down, across, squeeze=False, sharey=True)
+        for axes, column in zip(grid.flat, columns, strict=False):
+            self._panel(axes, column)
+        for axes in grid.flat[len(columns) :]:
+            axes.set_visible(False)
+        for axes in grid[:, 0]:
+            for label, row in zip(axes.get_yticklabels(), self.rows, strict=False):
+                label.set_color("#1d2126" if row.role == "model" else "#8a9099")
+        if self.title:
+            figure.suptitle(self.title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+
+    def _scores(self, column: str) -> Iterable[Score]:
+        return (row.scores[column] for row in self.rows if column in row.scores)
+
+    def _panel(self, axes: Axes, column: str) -> None:
+        best, sample = self.best(column), self._score(column)
+        factor = 100.0 if sample.unit == "accuracy" else 1.0
+        for y, row in enumerate(self.rows):
+            score = row.scores.get(column)
+            if score is None or math.isnan(score.value):
+                continue
+            colour = "#0b7a4b" if row.model in best else "#2b5d9e" if row.role == "model" else "#a8adb5"
+            axes.plot([score.low * factor, score.high * factor], [y, y], color=colour, lw=2.2, alpha=0.45)
+            axes.plot([score.value * factor], [y], "o", color=colour, ms=5)
+            axes.annotate(
+                _shown(score.value, score.unit), (score.value * factor, y), xytext=(0, 4.5),
+                textcoords="offset points", ha="center", fontsize=6.5, color=colour,
+            )  # fmt: skip
+        if sample.floors:
+            floor = (max if sample.higher_is_better else min)(sample.floors.values())
+            axes.axvline(floor * factor, color="#c0392b", lw=0.9, ls=(0, (4, 3)), label="best floor")
+        if sample.ceiling is not None:
+            axes.axvline(sample.ceiling * factor, color="#7f8c8d", lw=0.9, ls=":", label="ceiling")
+        if sample.unit == "accuracy":
+            axes.set_xlim(-4, 104)
+        axes.set_yticks(range(len(self.rows)), [row.model for row in self.rows], fontsize=7.5)
+        axes.set_ylim(len(self.rows) - 0.4, -0.8)
+        axes.set_title(f"{column}\n", fontsize=8.5, loc="left", fontweight="bold", pad=1)
+        axes.text(
+            0,
+            1.01,
+            _UNIT_LABELS.get(sample.unit, sample.unit),
+            transform=axes.transAxes,
+            fontsize=6.5,
+            color="#6b7280",
+        )
+        axes.tick_params(axis="x", labelsize=6.5, length=2)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", color="#e5e7eb", lw=0.6)
+        axes.set_axisbelow(True)
+        for side in ("top", "right", "left"):
+            axes.spines[side].set_visible(False)
+
+
+def _shown(value: float, unit: str) -> str:
+    return f"{100 * value:.1f}" if unit == "accuracy" else f"{value:.3f}"

@@ -1,0 +1,88 @@
+"""The rows a stage trains on: documents as windows and conversations whole, mixed by weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from bottega.errors import UserError
+from bottega.stages.base import DataUse
+from bottega.stages.knobs import OverlongPolicy, TrainingConfig
+from bottega.stages.prepare import Prepared, Shards
+
+if TYPE_CHECKING:
+    from bottega.data.packing import PackingReport, RowPlan
+    from bottega.data.shards import TokenShards
+    from bottega.data.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A plan for the loop, with the account that the card wants of it."""
+
+    rows: RowPlan
+    use: tuple[DataUse, ...]
+    packing: tuple[PackingReport, ...]  # of the conversations
+
+    def report(self, steps: int) -> dict[str, Any]:
+        """How often each source was passed over, how full the rows were, and what the context cost."""
+        report: dict[str, Any] = {"epochs": self.rows.epochs(steps)}
+        if self.packing:
+            positions = sum(p.packed_targets / p.fill for p in self.packing)
+            report["fill"] = sum(p.packed_targets for p in self.packing) / positions
+            report["lost_targets"] = sum(p.lost_targets for p in self.packing)
+        return report
+
+
+def mix(
+    data: Prepared, config: TrainingConfig, overlong: OverlongPolicy, tokenizer: Tokenizer, seed: int
+) -> Mixture:
+    """Mix all that was prepared by its weights.
+
+    Raises:
+        UserError: no conversation has a token left that the loss counts.
+    """
+    from bottega.data.packing import ConversationPlan, DocumentPlan, MixedPlan
+
+    context, rows = config.context, config.batch_rows
+    plans: list[tuple[RowPlan, float]] = []
+    if data.documents:
+        plans.append((DocumentPlan(_weighted(data.documents), context, rows, seed), _weight(data.documents)))
+    packing: tuple[PackingReport, ...] = ()
+    if data.conversations:
+        sources = _weighted(data.conversations)
+        pad = tokenizer.require("eot") if tokenizer.pad is None else tokenizer.pad
+        talk = ConversationPlan(sources, context, rows, seed, overlong, pad)
+        packing = tuple(talk.report)
+        _check_something_counts(packing, context, overlong)
+        plans.append((talk, _weight(data.conversations)))
+    plan = plans[0][0] if len(plans) == 1 else MixedPlan(plans, rows)
+    return Mixture(plan, _with_overlong(data, packing), packing)
+
+
+def _weighted(parts: tuple[Shards, ...]) -> list[tuple[TokenShards, float]]:
+    return [(part.shards, part.weight) for part in parts]
+
+
+def _weight(parts: tuple[Shards, ...]) -> float:
+    return sum(part.weight for part in parts)
+
+
+def _check_something_counts(packing: tuple[PackingReport, ...], context: int, overlong: str) -> None:
+    whole = sum(p.examples - p.too_short - p.dropped for p in packing)
+    if not any(p.split for p in packing) and sum(p.without_loss for p in packing) >= whole:
+        raise UserError(
+            f"of {whole} conversations not one has an assistant's token within a context of {context} "
+            f"(overlong = {overlong}); nothing to learn: raise the context or choose overlong = split"
+        )
+
+
+def _with_overlong(data: Prepared, packing: tuple[PackingReport, ...]) -> tuple[DataUse, ...]:
+    """The uses, with what the overlong policy did to the conversations of each."""
+    counts: dict[str, dict[str, int]] = {}
+    for part, report in zip(data.conversations, packing, strict=True):
+        mine = counts.setdefault(part.dataset, {})
+        for action in ("dropped", "truncated", "split", "too_short", "without_loss"):
+            if number := getattr(report, action):
+                mine[action] = mine.get(action, 0) + number
+    return tuple(replace(use, overlong=counts.get(use.dataset, {})) for use in data.use)
