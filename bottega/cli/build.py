@@ -1,0 +1,185 @@
+"""``bottega up`` and ``bottega build``: raising a family."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from bottega.errors import UserError
+
+if TYPE_CHECKING:
+    from bottega.lineage.build import BuildReport
+    from bottega.lineage.options import BuildOptions
+    from bottega.lineage.recipe import Recipe
+
+RecipeOption = Annotated[
+    str,
+    typer.Option(
+        "--recipe", "-r", help="A shipped recipe's name (`bottega recipes`), or a path to a .toml file."
+    ),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="The folder that $DATA stands for in a recipe's sources.", exists=True, file_okay=False
+    ),
+]
+NcOption = Annotated[bool, typer.Option("--include-nc", help="Let in rows under non-commercial licences.")]
+UnclearOption = Annotated[
+    bool, typer.Option("--include-unclear", help="Let in rows whose licence is unclear.")
+]
+SkipOption = Annotated[
+    bool,
+    typer.Option("--skip-bad-rows", help="Count and report rows that cannot be read, instead of stopping."),
+]
+WorldOption = Annotated[
+    int | None,
+    typer.Option("--world-seed", help="Another world for the school to teach: other names, facts and tasks."),
+]
+PrecisionOption = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    typer.Option(
+        "--precision", help="The numbers that matrix products run in; `bottega doctor` explains auto."
+    ),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, or one card such as cuda:1.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, help="CPU threads; all cores where left out.")
+]
+CompileOption = Annotated[
+    bool, typer.Option("--compile/--no-compile", help="Compile the training step where that pays.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line this file's verbs."""
+    app.command(epilog="Examples:\n\n`bottega up`\n\n`bottega up --recipe open-cpu --data ../shared/data`")(
+        up
+    )
+    app.command(
+        epilog="Examples:\n\n`bottega build text-davinci-001`\n\n`bottega build --all --recipe mine.toml`\n\n"
+        "`bottega build davinci --recipe open-cpu --data ../shared/data --include-nc`"
+    )(build)
+
+
+def up(
+    recipe: RecipeOption = "school",
+    data: DataOption = None,
+    include_nc: NcOption = False,
+    include_unclear: UnclearOption = False,
+    skip_bad_rows: SkipOption = False,
+    world_seed: WorldOption = None,
+    precision: PrecisionOption = "auto",
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    compile: CompileOption = True,
+) -> None:
+    """Raise a whole family, show its scoreboard, and open a chat with its best model."""
+    from bottega.lineage.options import BuildOptions
+
+    options = BuildOptions(
+        data, include_nc, include_unclear, skip_bad_rows, world_seed, precision, device, compile, threads, command=_typed()
+    )  # fmt: skip
+    family = _raise_family(recipe, None, options)
+    from bottega.cli.show import print_scoreboard
+
+    print_scoreboard(family, options)
+    chats = [name for name, model in family.models.items() if model.chat and model.role == "model"]
+    if not chats:
+        return
+    if sys.stdin.isatty() and sys.stdout.isatty() and not os.environ.get("CI"):
+        from bottega.cli.talk import converse
+
+        converse(chats[-1], family.name, device)
+    else:
+        typer.echo(f"Talk to the family: bottega chat {chats[-1]}")
+
+
+def build(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME...", help="The models to build.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Build every model of the recipe.")] = False,
+    recipe: RecipeOption = "school",
+    data: DataOption = None,
+    include_nc: NcOption = False,
+    include_unclear: UnclearOption = False,
+    skip_bad_rows: SkipOption = False,
+    world_seed: WorldOption = None,
+    precision: PrecisionOption = "auto",
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    compile: CompileOption = True,
+    evaluate: Annotated[
+        bool, typer.Option("--eval/--no-eval", help="Evaluate each model once it is built.")
+    ] = True,
+) -> None:
+    """Build models and whatever they are made from: what is missing, and nothing else."""
+    from bottega.lineage.options import BuildOptions
+
+    if not names and not everything:
+        raise UserError("name the models to build, or say --all for the whole recipe.")
+    if names and everything:
+        raise UserError("--all builds every model; leave out the names, or leave out --all.")
+    options = BuildOptions(
+        data, include_nc, include_unclear, skip_bad_rows, world_seed, precision, device, compile, threads,
+        evaluate=evaluate, command=_typed(),
+    )  # fmt: skip
+    _raise_family(recipe, None if everything else names, options)
+
+
+def _raise_family(recipe_name: str, models: list[str] | None, options: BuildOptions) -> Recipe:
+    """Build with the overview on the screen. Raises UserError, with how to go on, where a node failed."""
+    from rich.console import Console
+
+    from bottega.lineage import recipe as recipes
+    from bottega.lineage.build import BuildInterrupted
+    from bottega.lineage.build import build as build_family
+    from bottega.lineage.home import Home
+    from bottega.lineage.overview import Overview
+
+    family = recipes.load(recipe_name)
+    source = recipe_name if recipe_name in recipes.shipped() else str(Path(recipe_name).absolute())
+    try:
+        with Overview(family, Console(soft_wrap=not sys.stdout.isatty())) as overview:
+            report = build_family(family, Home(), options, overview, models=models, source=source)
+    except BuildInterrupted as stopped:
+        raise KeyboardInterrupt(
+            f"Interrupted at {stopped}. What was built is kept; the same command goes on from here:\n  {options.command}"
+        ) from None
+    _report(report, options)
+    return family
+
+
+def _report(report: BuildReport, options: BuildOptions) -> None:
+    models = sum(node.kind == "model" for node in report.built)
+    stood = sum(node.kind == "model" for node in report.found)
+    if not report.failed:
+        typer.echo(
+            f"Built {models} model{'s' if models != 1 else ''}; {stood} stood already."
+            if models
+            else "Everything stands already."
+        )
+        return
+    lines = [f"{node}: {error}" for node, error in report.failed.items()]
+    if report.skipped:
+        lines.append(
+            f"Not tried, since they are made from these: {', '.join(node.name for node in report.skipped)}."
+        )
+    lines.append(f"What was built is kept. Mend this, then run the same command again:\n  {options.command}")
+    message = "\n".join(lines)
+    first = next(iter(report.failed.values()))
+    if all(isinstance(error, UserError) for error in report.failed.values()):
+        raise UserError(message) from first
+    raise RuntimeError(message) from first
+
+
+def _typed() -> str:
+    """The command as it was typed, for cards and for the line that says how to resume."""
+    import shlex
+
+    return shlex.join(["bottega", *sys.argv[1:]])

@@ -1,0 +1,1 @@
+"""An inspection of data, on the terminal."""

@@ -1,0 +1,154 @@
+"""``bottega lineage``, ``scoreboard`` and ``recipes``: what there is, and how good it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bottega.lineage.options import BuildOptions
+    from bottega.lineage.recipe import Recipe
+
+FamilyOption = Annotated[
+    str | None,
+    typer.Option("--recipe", "-r", help="A recipe by name or path; the one built last where left out."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+PictureOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--picture",
+        "-o",
+        help="Write it as a picture too: .svg or .png; may be given twice.",
+        show_default=False,
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line this file's verbs."""
+    app.command(
+        epilog="Examples:\n\n`bottega lineage`\n\n`bottega lineage --picture family.svg --picture family.png`\n\n"
+        "`bottega lineage --json | jq '.models[].scores'`"
+    )(lineage)
+    app.command(epilog="Examples:\n\n`bottega scoreboard`\n\n`bottega scoreboard --picture scores.png`")(
+        scoreboard
+    )
+    app.command(epilog="Examples:\n\n`bottega recipes`\n\n`bottega recipes mine.toml`")(recipes)
+
+
+def lineage(recipe: FamilyOption = None, as_json: JsonOption = False, picture: PictureOption = None) -> None:
+    """Show the family tree: every model, what it was made from, its scores and its cost."""
+    from bottega.lineage.family import members
+    from bottega.lineage.home import Home
+    from bottega.lineage.tree import legend, tree
+
+    family, options = chosen_family(recipe)
+    found = members(family, Home(), options)
+    if as_json:
+        _print_json({"recipe": family.name, "models": [member.to_json() for member in found]})
+    else:
+        from rich.console import Console
+
+        console = Console()
+        console.print(tree(family, found), legend())
+    for path in picture or ():
+
+        drawchosen_family(family, found, path)
+        typer.echo(f"Wrote {path}.", err=as_json)
+
+
+def scoreboard(
+    recipe: FamilyOption = None, as_json: JsonOption = False, picture: PictureOption = None
+) -> None:
+    """Show every model by every evaluation, with intervals and floors."""
+    from bottega.errors import UserError
+    from bottega.lineage import family as families
+    from bottega.lineage.home import Home
+
+    chosen, options = chosen_family(recipe)
+    board = families.scoreboard(chosen, families.members(chosen, Home(), options))
+    if not board.rows and not as_json:
+        raise UserError(
+            f"no model of {chosen.name!r} has scores yet. Build the family: bottega up --recipe {recipe or chosen.name}"
+        )
+    if as_json:
+        _print_json(board.to_json())
+    else:
+        _print_board(board.table())
+    for path in picture or ():
+        board.draw(path)
+        typer.echo(f"Wrote {path}.", err=as_json)
+
+
+def recipes(
+    which: Annotated[
+        str | None,
+        typer.Argument(metavar="RECIPE", help="Check this recipe and list its models.", show_default=False),
+    ] = None,
+) -> None:
+    """List the shipped recipes, or check one (by name or path) and list its models."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bottega.lineage import recipe as known
+
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    if which is None:
+        for column in ("recipe", "models", "what it is"):
+            table.add_column(column, header_style="dim")
+        for name in known.shipped():
+            family = known.load(name)
+            table.add_row(f"[bold]{name}[/bold]", str(len(family.models)), family.info.description)
+    else:
+        family = known.load(which)
+        for column in ("model", "stage", "made from", "data", "tokens"):
+            table.add_column(column, header_style="dim")
+        for name, model in family.models.items():
+            data = ", ".join(use.dataset for use in model.data)
+            budget = getattr(model.config, "budget_tokens", None)
+            shown = f"[bold]{name}[/bold]" if model.role == "model" else f"[dim]{name} ({model.role})[/dim]"
+            table.add_row(shown, model.stage, ", ".join(model.parent), data, f"{budget:,}" if budget else "")
+    console.print(table)
+    if which is not None:
+        console.print(f"{which}: sound.", style="green")
+
+
+def print_scoreboard(family: Recipe, options: BuildOptions) -> None:
+    """The scoreboard of a family that was just built; nothing where there are no scores."""
+    from bottega.lineage import family as families
+    from bottega.lineage.home import Home
+
+    board = families.scoreboard(family, families.members(family, Home(), options))
+    if board.rows:
+        _print_board(board.table())
+
+
+def chosen_family(name: str | None) -> tuple[Recipe, BuildOptions]:
+    """A recipe with the options that it was last built with; the family built last, or the school, by default."""
+    from bottega.lineage.home import Home
+    from bottega.lineage.options import BuildOptions
+    from bottega.lineage.recipe import load
+
+    home = Home()
+    families = home.families()
+    recipe = load(name or (families[0].source if families else "school"))
+    index = home.family(recipe.name)
+    return recipe, BuildOptions.recalled(index.options) if index else BuildOptions()
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _print_board(table: object) -> None:
+    from rich.console import Console
+
+    console = Console()
+    # Into a pipe the whole table goes, however wide: a program, or a reader with a pager, cuts it better.
+    Console(width=None if console.is_terminal else 400).print(table)

@@ -1,0 +1,205 @@
+"""A model's card: card.json, which the machine reads, holds everything known of how the model came to be."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bottega.errors import UserError
+from bottega.evals.score import Score
+from bottega.lineage.home import read_json, write_json
+from bottega.lineage.recipe import Role, Text
+
+CURVE_POINTS = 200
+
+
+class _Part(BaseModel):
+    # A card written by a newer Bottega is still read by an older one, so unknown keys pass.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Ancestor(_Part):
+    """A parent, as it was when the model was made."""
+
+    name: str
+    fingerprint: str
+
+
+class Data(_Part):
+    """What of one dataset went in."""
+
+    dataset: str
+    role: str = "main"
+    weight: float
+    digest: str
+    records: int
+    tokens: int
+    text_bytes: int
+    licences: dict[str, int] = Field(default_factory=dict, description="licence -> records")
+    sources: dict[str, int] = Field(default_factory=dict, description="source -> records")
+    overlong: dict[str, int] = {}
+    skipped: dict[str, int] = {}
+    withheld: dict[str, int] = Field(
+        default_factory=dict, description="left out for their licence -> records"
+    )
+
+
+class Cost(_Part):
+    """What one model took, its parents not counted."""
+
+    seconds: float
+    tokens: int
+    steps: int
+    flops: float
+    device: str
+    precision: str
+
+
+class Weights(_Part):
+    """A file that must not change."""
+
+    sha256: str
+    size_bytes: int
+
+
+class Sample(_Part):
+    """A question put to the model and what it said, unedited."""
+
+    prompt: str
+    answer: str
+
+
+class Card(_Part):
+    """Everything known of a model."""
+
+    name: str
+    fingerprint: str
+    recipe: str
+    stage: str
+    stage_version: int
+    role: Role = "model"
+    title: Text = Text()
+    description: Text = Text()
+    chat: bool = False
+    parents: tuple[Ancestor, ...] = ()
+    seed: int
+    world_seed: int
+    config: dict[str, Any]
+    tokenizer: dict[str, str] = Field(default_factory=dict, description="its name and digest")
+    data: tuple[Data, ...] = ()
+    licences: dict[str, int] = Field(default_factory=dict, description="of all data, its ancestors' included")
+    knowledge_cutoff: str = Field(
+        "", description="the newest text's date, ancestors included; empty: not known"
+    )
+    cost: Cost
+    family_cost: dict[str, float] = Field(
+        default_factory=dict, description="seconds, tokens, FLOPs with ancestors"
+    )
+    metrics: dict[str, float] = {}
+    curves: dict[str, list[float]] = Field(default_factory=dict, description="tokens and loss, thinned")
+    report: dict[str, Any] = {}
+    scores: dict[str, dict[str, Any]] = {}
+    samples: tuple[Sample, ...] = ()
+    files: dict[str, Weights] = {}
+    command: str = ""
+    versions: dict[str, str] = {}
+    made: str = Field("", description="when, in UTC")
+
+    @property
+    def version(self) -> str:
+        """The short form of the fingerprint."""
+        from bottega.lineage.home import VERSION_LENGTH
+
+        return self.fingerprint[:VERSION_LENGTH]
+
+    def score(self, evaluation: str) -> Score | None:
+        """One score with its interval, or None where it was not measured."""
+        row = self.scores.get(evaluation)
+        return None if row is None else Score.from_json(row)
+
+    def all_scores(self) -> dict[str, Score]:
+        """Every score, in the order measured."""
+        return {name: Score.from_json(row) for name, row in self.scores.items()}
+
+
+def read_card(folder: Path) -> Card:
+    """The card of a model folder. Raises UserError where there is none, or it is damaged."""
+    row = read_json(folder / "card.json")
+    if row is None:
+        raise UserError(f"{folder} has no card.json: not a model that Bottega built or imported.")
+    try:
+        return Card.model_validate(row)
+    except ValueError as error:
+        first = str(error).splitlines()[1:3]
+        raise UserError(
+            f"{folder}/card.json: damaged ({' '.join(part.strip() for part in first)})."
+        ) from None
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write card.json and README.md, each replaced at once."""
+    from bottega.lineage.home import write_text
+    from bottega.lineage.readme import readme
+
+    write_json(folder / "card.json", card.model_dump(mode="json"))
+    write_text(folder / "README.md", readme(card))
+
+
+def versions() -> dict[str, str]:
+    """What the model was made with."""
+    from importlib import metadata
+
+    packages = {name: metadata.version(name) for name in ("torch", "tokenizers", "safetensors", "numpy")}
+    return {
+        "bottega": own_version(),
+        "python": platform.python_version(),
+        **packages,
+        "system": platform.platform(),
+    }
+
+
+def own_version() -> str:
+    """Bottega's own version."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("bottega")
+    except metadata.PackageNotFoundError:
+        return "0.1.0+source"
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def merge_licences(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Sum counts by licence, the most frequent first."""
+    total: dict[str, int] = {}
+    for count in counts:
+        for licence, records in count.items():
+            total[licence] = total.get(licence, 0) + records
+    return dict(sorted(total.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def thin_curves(metrics: Path) -> dict[str, list[float]]:
+    """The training loss over tokens from a metrics.jsonl, thinned to a few hundred points."""
+    if not metrics.is_file():
+        return {}
+    rows = []
+    for line in metrics.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:  # a run killed while it wrote leaves half a line
+            continue
+        if isinstance(row, dict) and "loss" in row and "tokens" in row:
+            rows.append((float(row["tokens"]), float(row["loss"])))
+    step = max(1, -(-len(rows) // CURVE_POINTS))
+    kept = rows[::step] + rows[-1:] if rows and (len(rows) - 1) % step else rows[::step]
+    return {"tokens": [tokens for tokens, _ in kept], "loss": [loss for _, loss in kept]} if kept else {}

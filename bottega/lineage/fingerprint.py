@@ -1,0 +1,144 @@
+"""Fingerprints: a hash of everything that decides what a node turns out to be, and of nothing else.
+
+In: the stage's configuration and version, seeds, the digests of the tokenizer and of the datasets' *content*, the
+parents' fingerprints. Out: names, titles, paths, devices, precision, logging. Datasets and tokenizers have keys of the
+same kind, under which what they were frozen from is found again without freezing it twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+from bottega.lineage.recipe import DatasetSpec, ModelSpec, Recipe, TokenizerSpec
+
+FREEZE_VERSION = 1  # raised when the same sources start to freeze to other records
+TOKENIZER_VERSION = 1  # raised when the same text starts to train another tokenizer
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with one spelling: sorted keys, no spaces, no NaN. Equal values have equal bytes."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def digest(value: Any) -> str:
+    """The sha256 of a value's canonical JSON, in hex."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file's content, in hex."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def folder_digest(folder: Path, names: Sequence[str]) -> str:
+    """The sha256 over the named files of a folder: their names and contents."""
+    return digest({name: file_digest(folder / name) for name in sorted(names)})
+
+
+def model_fingerprint(
+    recipe: Recipe,
+    name: str,
+    *,
+    stage_version: int,
+    world_seed: int,
+    tokenizer_digest: str,
+    parents: Sequence[str],
+    datasets: Mapping[str, str],
+) -> str:
+    """The fingerprint of a model.
+
+    Args:
+        parents: the parents' fingerprints, in the recipe's order.
+        datasets: dataset name -> content digest.
+    """
+    spec: ModelSpec = recipe.models[name]
+    data = [
+        {
+            "digest": datasets[use.dataset],
+            "sources": sorted(use.sources),
+            "weight": use.weight,
+            "role": use.role,
+        }
+        for use in spec.data
+    ]
+    return digest(
+        {
+            "stage": spec.stage,
+            "stage_version": stage_version,
+            "config": spec.config.model_dump(mode="json"),
+            "seed": seed_of(recipe, name),
+            "world_seed": world_seed,
+            "tokenizer": tokenizer_digest,
+            "parents": list(parents),
+            "data": data,
+        }
+    )
+
+
+def seed_of(recipe: Recipe, name: str) -> int:
+    """The seed a model is built with."""
+    own = recipe.models[name].seed
+    return recipe.info.seed if own is None else own
+
+
+def tokenizer_key(spec: TokenizerSpec, datasets: Sequence[str]) -> str:
+    """The key of a tokenizer, given the content digests of what it is learnt from."""
+    return digest({"version": TOKENIZER_VERSION, "vocab_size": spec.vocab_size, "datasets": list(datasets)})
+
+
+def dataset_key(spec: DatasetSpec, options: Mapping[str, Any], data: Path | None) -> str:
+    """The key of a frozen dataset: its recipe, the options that change it, and the state of what it reads.
+
+    Files count by name, size and time, so that an edited file is frozen again; whether its models are stale is then
+    decided by the content digest, which a mere ``touch`` does not change.
+    """
+    return digest(
+        {
+            "version": FREEZE_VERSION,
+            "spec": spec.model_dump(mode="json", exclude={"cutoff"}),
+            "options": dict(options),
+            "state": [_state(source.uri, data) for source in spec.sources],
+        }
+    )
+
+
+def _state(uri: str, data: Path | None) -> Any:
+    """What can be known of a source's state without reading it through."""
+    scheme, _, rest = uri.partition(":")
+    if scheme == "file":
+        pattern = rest.replace("$DATA", str(data)) if data else rest
+        return [
+            [f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in _matches(Path(pattern).expanduser())
+        ]
+    if scheme == "python":
+        import sys
+
+        installed = (
+            sorted(f"{d.name}=={d.version}" for d in metadata.distributions()) if "packages" in rest else []
+        )
+        return [sys.version, *installed]
+    if scheme == "school":
+        return _school_digest()
+    return None
+
+
+def _matches(pattern: Path) -> list[Path]:
+    if pattern.is_file():
+        return [pattern]
+    base, parts = Path(pattern.anchor or "."), pattern.relative_to(pattern.anchor).parts
+    return sorted(file for file in base.glob("/".join(parts)) if file.is_file())
+
+
+def _school_digest() -> str:
+    """A digest of the school's own source: another edition of it teaches other texts."""
+    folder = resources.files("bottega.data.school")
+    sources = {f.name: f.read_bytes() for f in folder.iterdir() if f.name.endswith(".py")}
+    return digest({name: hashlib.sha256(content).hexdigest() for name, content in sources.items()})

@@ -1,0 +1,111 @@
+"""A recipe as a graph: what each tokenizer, dataset and model is made from, and in which order to build them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from bottega.lineage.recipe import Recipe
+
+Kind = Literal["dataset", "tokenizer", "model"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Node:
+    """One thing to build."""
+
+    kind: Kind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+class Graph:
+    """The dependencies of every node of a recipe."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.needs: dict[Node, tuple[Node, ...]] = {}
+        for name in recipe.datasets:
+            self.needs[Node("dataset", name)] = ()
+        for name, tokenizer in recipe.tokenizers.items():
+            self.needs[Node("tokenizer", name)] = tuple(Node("dataset", d) for d in tokenizer.datasets)
+        for name, model in recipe.models.items():
+            parents = tuple(Node("model", parent) for parent in model.parent)
+            own = () if model.tokenizer is None else (Node("tokenizer", model.tokenizer),)
+            data = tuple(dict.fromkeys(Node("dataset", use.dataset) for use in model.data))
+            self.needs[Node("model", name)] = parents + own + data
+
+    def ancestors(self, node: Node) -> set[Node]:
+        """Everything a node is made from, however indirectly."""
+        return set(self._closure(node)) - {node}
+
+    def descendants(self, node: Node) -> set[Node]:
+        """Everything that is made from a node, however indirectly."""
+        return {other for other in self.needs if node in self.ancestors(other)}
+
+    def order(self, targets: Iterable[Node]) -> list[Node]:
+        """The targets and all they need, each after what it needs, in the order the targets are given."""
+        ordered: dict[Node, None] = {}
+        for target in targets:
+            ordered.update(dict.fromkeys(self._closure(target)))
+        return list(ordered)
+
+    def schedule(self, models: Iterable[str] | None = None) -> list[Node]:
+        """The building order of the named models, or of all: whatever leads to the first chat comes first, controls last.
+
+        "First" is measured in models to build, so that a short way to a chat is taken before a long one.
+        """
+        names = list(self.recipe.models if models is None else models)
+        specs = self.recipe.models
+
+        def models_before(name: str) -> int:
+            return sum(node.kind == "model" for node in self.ancestors(Node("model", name)))
+
+        chats = sorted(
+            (name for name in names if specs[name].chat), key=models_before
+        )  # stable: file order on ties
+        others = [name for name in names if not specs[name].chat]
+        first = chats[:1]
+        rest = sorted(
+            chats[1:] + others, key=lambda name: (specs[name].role == "control", list(specs).index(name))
+        )
+        return self.order(Node("model", name) for name in first + rest)
+
+    def _closure(self, node: Node) -> list[Node]:
+        """The node after everything it needs, depth first. Soundness of the recipe rules cycles out."""
+        ordered: dict[Node, None] = {}
+
+        def visit(current: Node) -> None:
+            if current not in ordered:
+                for need in self.needs[current]:
+                    visit(need)
+                ordered[current] = None
+
+        visit(node)
+        return list(ordered)
+
+
+def find_cycle(parents: Mapping[str, Iterable[str]]) -> list[str] | None:
+    """A cycle as ``[a, b, a]``, or None. Names that are not keys are leaves."""
+    done: set[str] = set()
+
+    def walk(name: str, trail: list[str]) -> list[str] | None:
+        if name in trail:
+            return [*trail[trail.index(name) :], name]
+        if name in done:
+            return None
+        for parent in parents.get(name, ()):
+            found = walk(parent, [*trail, name])
+            if found:
+                return found
+        done.add(name)
+        return None
+
+    for name in parents:
+        found = walk(name, [])
+        if found:
+            return found
+    return None

@@ -1,0 +1,23 @@
+"""A built model, in memory with its tokenizer, on the device that was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bottega.data.tokenizer import Tokenizer
+    from bottega.model.decoder import Decoder
+
+
+def load(folder: Path, device: str = "auto") -> tuple[Decoder, Tokenizer]:
+    """The model in the precision that ``bottega doctor`` names, ready to generate."""
+    import torch
+
+    from bottega.data.tokenizer import Tokenizer
+    from bottega.model.hub import load_model
+    from bottega.training.precision import choose_precision
+
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    model = load_model(folder, dtype=choose_precision(chosen).dtype)
+    return model.to(chosen).eval(), Tokenizer.load(folder)

@@ -1,0 +1,215 @@
+"""Making one node: freezing a dataset, training a tokenizer, running a model's stage."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bottega.lineage.card import (
+    Ancestor,
+    Card,
+    Cost,
+    Data,
+    Weights,
+    merge_licences,
+    now,
+    read_card,
+    thin_curves,
+)
+from bottega.lineage.card import versions as software_versions
+from bottega.lineage.fingerprint import file_digest, seed_of
+from bottega.lineage.graph import Node
+from bottega.lineage.home import make_folder
+from bottega.lineage.readme import duration, quantity
+from bottega.lineage.resolve import Resolver
+from bottega.stages import base as stages
+
+if TYPE_CHECKING:
+    from bottega.data.sources import ReadOptions
+
+
+def make(resolver: Resolver, node: Node) -> str:
+    """Make a node whose needs stand, whole, in its place; a few words on what came out."""
+    if node.kind == "dataset":
+        return _freeze(resolver, node)
+    if node.kind == "tokenizer":
+        return _train_tokenizer(resolver, node)
+    return _run_stage(resolver, node)
+
+
+def read_options(resolver: Resolver, heldout: float) -> ReadOptions:
+    """The build's options as the sources understand them."""
+    from bottega.data.sources import ReadOptions
+
+    options = resolver.options
+    return ReadOptions(
+        heldout_fraction=heldout,
+        skip_bad_rows=options.skip_bad_rows,
+        include_nc=options.include_nc,
+        include_unclear=options.include_unclear,
+        world_seed=options.world(resolver.recipe),
+        seed=resolver.recipe.info.seed,
+        data=options.data,
+    )
+
+
+def _freeze(resolver: Resolver, node: Node) -> str:
+    from bottega.data.frozen import freeze
+
+    spec = resolver.recipe.datasets[node.name]
+    folder = _place(resolver, node)
+    manifest = freeze(list(spec.sources), folder, read_options(resolver, spec.heldout), dedup=spec.dedup)
+    return f"{manifest.records('train'):,} records, {manifest.records('heldout'):,} held out"
+
+
+def _train_tokenizer(resolver: Resolver, node: Node) -> str:
+    from bottega.data.frozen import FrozenDataset
+    from bottega.data.tokenizer import Tokenizer
+    from bottega.lineage.texts import texts_of
+
+    spec = resolver.recipe.tokenizers[node.name]
+    folders = [resolver.path(Node("dataset", name)) for name in spec.datasets]
+    texts = (
+        text
+        for folder in folders
+        for record in FrozenDataset(folder).records("train")
+        for text in texts_of(record)
+    )
+    tokenizer = Tokenizer.train(texts, spec.vocab_size)
+    folder = _place(resolver, node)
+    scratch = folder.with_name(f".{folder.name}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    tokenizer.save(scratch)
+    scratch.replace(folder)
+    return f"{tokenizer.vocab_size:,} tokens"
+
+
+def _run_stage(resolver: Resolver, node: Node) -> str:
+    recipe, options, home = resolver.recipe, resolver.options, resolver.home
+    spec = recipe.models[node.name]
+    stage = stages.get(spec.stage)
+    fingerprint = resolver.standing(node).fingerprint
+    assert fingerprint is not None
+    run = home.run(node.name, fingerprint)
+    out = run / node.name  # the stage names the model by this folder in its messages
+    shutil.rmtree(out, ignore_errors=True)  # a model that was written but not yet carded is written again
+    make_folder(run)
+    inputs = stages.StageInputs(
+        parents=tuple(resolver.path(Node("model", parent)) for parent in spec.parent),
+        tokenizer=resolver.tokenizer(node.name),
+        datasets=tuple(
+            stages.DatasetInput(
+                resolver.path(Node("dataset", use.dataset)), use.weight, use.sources, use.role, use.dataset
+            )
+            for use in spec.data
+        ),
+        work=run / "work",
+        out=out,
+        run=stages.RunOptions(
+            precision=options.precision,
+            device=options.device,
+            compile=options.compile,
+            threads=options.threads,
+            progress=False,  # the build's overview shows every model, this one too
+            checkpoint_every_s=options.checkpoint_every_s,
+        ),
+        cache=home.cache,
+    )
+    result = stage.run(spec.config, inputs, seed_of(recipe, node.name))
+    card = _card(resolver, node, fingerprint, result, out)
+    _finish(resolver, node, out, card, result)
+    place = _place(resolver, node)
+    out.replace(place)
+    shutil.rmtree(run, ignore_errors=True)
+    return f"{quantity(card.cost.tokens)} tokens in {duration(card.cost.seconds)}"
+
+
+def _finish(resolver: Resolver, node: Node, out: Path, card: Card, result: stages.StageResult) -> None:
+    """Put into the model's folder what belongs beside the weights: curves, samples, card."""
+    from bottega.lineage.card import write_card
+    from bottega.lineage.samples import sample
+
+    if result.curves.is_file():
+        shutil.copyfile(result.curves, out / "metrics.jsonl")
+    if card.curves:
+        from bottega.lineage.curves import draw_curves
+
+        draw_curves(card, out / "curves.png")
+    prompts = resolver.recipe.examples.chat if card.chat else resolver.recipe.examples.completion
+    samples = sample(out, prompts, chat=card.chat, device=resolver.options.device)
+    write_card(out, card.model_copy(update={"samples": samples}))
+
+
+def _card(
+    resolver: Resolver, node: Node, fingerprint: str, result: stages.StageResult, out: Path
+) -> Card:  # fmt: skip
+    recipe, options = resolver.recipe, resolver.options
+    spec = recipe.models[node.name]
+    parents = [read_card(resolver.path(Node("model", parent))) for parent in spec.parent]
+    data = tuple(
+        Data.model_validate(_fields(use) | {"withheld": _withheld(resolver, use.dataset)})
+        for use in result.data
+    )
+    cost = Cost.model_validate(_fields(result.cost))
+    tokenizer = recipe.tokenizer_of(node.name)
+    cutoffs = [recipe.datasets[use.dataset].cutoff for use in spec.data] + [
+        p.knowledge_cutoff for p in parents
+    ]
+    weights = sorted(file for file in out.iterdir() if file.name.endswith(".safetensors"))
+    return Card(
+        name=node.name,
+        fingerprint=fingerprint,
+        recipe=recipe.name,
+        stage=spec.stage,
+        stage_version=stages.get(spec.stage).version,
+        role=spec.role,
+        title=spec.title,
+        description=spec.description,
+        chat=spec.chat,
+        parents=tuple(Ancestor(name=p.name, fingerprint=p.fingerprint) for p in parents),
+        seed=seed_of(recipe, node.name),
+        world_seed=options.world(recipe),
+        config=spec.config.model_dump(mode="json"),
+        tokenizer={}
+        if tokenizer is None
+        else {"name": tokenizer, "digest": resolver.standing(Node("tokenizer", tokenizer)).digest or ""},
+        data=data,
+        licences=merge_licences([d.licences for d in data] + [p.licences for p in parents]),
+        knowledge_cutoff=max(filter(None, cutoffs), default=""),
+        cost=cost,
+        family_cost={
+            key: getattr(cost, key) + sum(p.family_cost.get(key, getattr(p.cost, key)) for p in parents)
+            for key in ("seconds", "tokens", "flops")
+        },
+        metrics=result.metrics,
+        curves=thin_curves(result.curves),
+        report=result.report,
+        files={
+            file.name: Weights(sha256=file_digest(file), size_bytes=file.stat().st_size) for file in weights
+        },
+        command=options.command,
+        versions=software_versions(),
+        made=now(),
+    )
+
+
+def _place(resolver: Resolver, node: Node) -> Path:
+    """Where the node goes; its parent folder exists afterwards."""
+    path = resolver.standing(node).path
+    assert path is not None
+    make_folder(path.parent)
+    return path
+
+
+def _withheld(resolver: Resolver, dataset: str) -> dict[str, int]:
+    from bottega.data.frozen import FrozenDataset
+
+    manifest = FrozenDataset(resolver.path(Node("dataset", dataset))).manifest
+    return merge_licences(source.left_out for source in manifest.sources)
+
+
+def _fields(value: object) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return asdict(value)  # type: ignore[call-overload,no-any-return]

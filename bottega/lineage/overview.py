@@ -1,0 +1,269 @@
+"""What a build shows while it runs: the whole family, live in a terminal, as lines anywhere else."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+from bottega.lineage.graph import Node
+from bottega.lineage.readme import duration, quantity
+from bottega.lineage.recipe import Recipe
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+    from rich.table import Table
+
+LINE_EVERY_S = 20.0  # without a terminal
+_TAIL_BYTES = 4096
+
+State = Literal["waiting", "running", "evaluating", "built", "found", "failed", "skipped"]
+_MARKS: dict[State, tuple[str, str]] = {
+    "waiting": ("·", "dim"),
+    "running": ("▶", "bold cyan"),
+    "evaluating": ("◆", "cyan"),
+    "built": ("✓", "green"),
+    "found": ("✓", "dim green"),
+    "failed": ("✗", "bold red"),
+    "skipped": ("–", "dim"),
+}
+
+
+@dataclass
+class _Line:
+    """One node as the reader sees it."""
+
+    state: State = "waiting"
+    note: str = ""
+    run: Path | None = None
+    begun: float = 0.0
+    budget: int = 0  # tokens
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The last line of a run's metrics."""
+
+    tokens: int
+    tokens_per_s: float
+    loss: float
+
+
+@dataclass
+class Overview:
+    """An ``Observer`` for people. Use as a context manager around the build."""
+
+    recipe: Recipe
+    console: Console
+    _lines: dict[Node, _Line] = field(default_factory=dict)
+    _live: Live | None = None
+    _begun: float = field(default_factory=time.monotonic)
+    _measured: float = 0.0  # tokens/s of the model trained last
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Overview:
+        if self.console.is_terminal:
+            from rich.live import Live
+
+            self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=2)
+            self._live.start()
+        else:
+            self._thread = threading.Thread(target=self._report_lines, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def plan(self, nodes: list[Node]) -> None:
+        """All that the build will look at, in order."""
+        self._lines = {node: _Line(budget=self._budget(node)) for node in nodes}
+
+    def found(self, node: Node) -> None:
+        """The node stood already."""
+        self._lines[node].state = "found"
+
+    def begin(self, node: Node, run: Path | None) -> None:
+        """The node is being made."""
+        line = self._lines[node]
+        line.state, line.run, line.begun = "running", run, time.monotonic()
+        self._print(f"{self._progress()} building {node}{self._how(node)}")
+
+    def evaluating(self, node: Node, evaluation: str) -> None:
+        """One of a model's evaluations begins."""
+        line = self._lines.setdefault(node, _Line())
+        line.state, line.note = "evaluating", evaluation
+
+    def done(self, node: Node, note: str) -> None:
+        """The node stands."""
+        line = self._lines[node]
+        self._note_pace(line)
+        line.state, line.note = "built", note
+        self._print(f"{self._progress()} built {node}: {note}")
+        if node.kind == "model" and self.recipe.models[node.name].chat and self._first_chat(node):
+            self.say(f"{node.name} stands. Talk to it while the rest is built: bottega chat {node.name}")
+
+    def failed(self, node: Node, error: BaseException) -> None:
+        """The node cannot be made."""
+        line = self._lines[node]
+        line.state, line.note = "failed", str(error).splitlines()[0] if str(error) else type(error).__name__
+        self._print(f"{self._progress()} failed {node}: {error}")
+
+    def skipped(self, node: Node, because: Node) -> None:
+        """The node is not tried, since what it needs has failed."""
+        line = self._lines[node]
+        line.state, line.note = "skipped", f"needs {because.name}"
+
+    def say(self, text: str) -> None:
+        """Anything else worth a line; above the live table where there is one."""
+        self.console.print(text, highlight=False, markup=False)
+
+    def _print(self, text: str) -> None:
+        if self._live is None:
+            self.say(text)
+
+    def _progress(self) -> str:
+        settled = sum(line.state not in ("waiting", "running", "evaluating") for line in self._lines.values())
+        return f"[{settled}/{len(self._lines)}, {duration(time.monotonic() - self._begun)}]"
+
+    def _how(self, node: Node) -> str:
+        if node.kind != "model":
+            return ""
+        spec = self.recipe.models[node.name]
+        made_from = f" from {' + '.join(spec.parent)}" if spec.parent else ""
+        budget = self._lines[node].budget
+        return f" ({spec.stage}{made_from}{f', {quantity(budget)} tokens' if budget else ''})"
+
+    def _first_chat(self, node: Node) -> bool:
+        standing = [n for n, line in self._lines.items() if line.state in ("built", "found", "evaluating")]
+        return not any(n != node and n.kind == "model" and self.recipe.models[n.name].chat for n in standing)
+
+    def _budget(self, node: Node) -> int:
+        if node.kind != "model":
+            return 0
+        return int(getattr(self.recipe.models[node.name].config, "budget_tokens", 0))
+
+    def _note_pace(self, line: _Line) -> None:
+        if line.budget and line.begun:
+            self._measured = line.budget / max(1e-6, time.monotonic() - line.begun)
+
+    def _seconds_left(self) -> float | None:
+        """Over all models not built yet, by tokens and the pace measured last; None while nothing is measured."""
+        left, speed = 0.0, self._measured
+        for line in self._lines.values():
+            if line.state == "running" and line.budget:
+                pace = read_pace(line.run)
+                if pace and pace.tokens_per_s > 0:
+                    speed = pace.tokens_per_s
+                    left -= pace.tokens
+            if line.state in ("running", "waiting"):
+                left += line.budget
+        return left / speed if speed > 0 and left > 0 else None
+
+    def _report_lines(self) -> None:
+        while not self._stop.wait(LINE_EVERY_S):
+            for node, line in list(self._lines.items()):
+                pace = read_pace(line.run) if line.state == "running" else None
+                if pace:
+                    left = self._seconds_left()
+                    whole = f"; the family about {duration(left)}" if left else ""
+                    self._print(
+                        f"  {node.name}: {quantity(pace.tokens)} of {quantity(line.budget)} tokens, loss {pace.loss:.3f}, "
+                        f"{pace.tokens_per_s:,.0f} tokens/s{whole}"
+                    )
+
+    def _render(self) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        models = {node: line for node, line in self._lines.items() if node.kind == "model"}
+        material = [line for node, line in self._lines.items() if node.kind != "model"]
+        settled = sum(line.state in ("built", "found") for line in material)
+        head = Text(self.recipe.info.title.en or self.recipe.name, style="bold")
+        left = self._seconds_left()
+        head.append(f"   {duration(time.monotonic() - self._begun)} so far", style="dim")
+        if left:
+            head.append(f", about {duration(left)} left", style="dim")
+        busy = next(
+            (
+                str(node)
+                for node, line in self._lines.items()
+                if node.kind != "model" and line.state == "running"
+            ),
+            "",
+        )
+        below = Text(f"data and tokenizers {settled}/{len(material)}", style="dim")
+        if busy:
+            below.append(f"  ▶ {busy}", style="cyan")
+        return Group(head, below, self._table(models))
+
+    def _table(self, models: dict[Node, _Line]) -> Table:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        for node, line in models.items():
+            mark, style = _MARKS[line.state]
+            spec = self.recipe.models[node.name]
+            name = Text(node.name, style=style if line.state != "waiting" else "dim")
+            table.add_row(
+                Text(mark, style=style),
+                name,
+                Text(spec.stage, style="dim"),
+                self._bar(line),
+                Text(self._note(line), style="dim"),
+            )
+        return table
+
+    def _bar(self, line: _Line) -> RenderableType:
+        from rich.progress_bar import ProgressBar
+
+        pace = read_pace(line.run) if line.state == "running" else None
+        done = line.budget if line.state in ("built", "found", "evaluating") else pace.tokens if pace else 0
+        return ProgressBar(total=max(1, line.budget), completed=min(done, line.budget) or 0, width=24)
+
+    def _note(self, line: _Line) -> str:
+        if line.state == "running":
+            pace = read_pace(line.run)
+            if not pace:
+                return "starting"
+            left = max(0.0, line.budget - pace.tokens) / max(1e-6, pace.tokens_per_s)
+            return f"loss {pace.loss:.3f}  {pace.tokens_per_s:,.0f} tokens/s  {duration(left)} left"
+        if line.state == "evaluating":
+            return f"evaluating {line.note}"
+        if line.state == "waiting":
+            return f"{quantity(line.budget)} tokens" if line.budget else ""
+        return line.note
+
+
+def read_pace(run: Path | None) -> Pace | None:
+    """How far a run is, from the end of its metrics.jsonl; None before its first step."""
+    if run is None:
+        return None
+    try:
+        with (run / "work" / "train" / "metrics.jsonl").open("rb") as handle:
+            size = handle.seek(0, 2)
+            handle.seek(max(0, size - _TAIL_BYTES))
+            lines = handle.read().splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            row = json.loads(line)
+            return Pace(int(row["tokens"]), float(row["tokens_per_s"]), float(row["loss"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return None

@@ -1,0 +1,114 @@
+"""Where each node of a recipe stands: which version of it the recipe asks for, and whether that is built.
+
+A model's fingerprint needs its datasets' content digests, so it is known only once they are frozen; until then the
+model is waiting, whatever older versions of it there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bottega.errors import UserError
+from bottega.lineage import importing
+from bottega.lineage.fingerprint import dataset_key, model_fingerprint, tokenizer_key
+from bottega.lineage.graph import Graph, Node
+from bottega.lineage.home import Home
+from bottega.lineage.options import BuildOptions
+from bottega.lineage.recipe import Recipe
+from bottega.stages import base as stages
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One node, as it is now."""
+
+    node: Node
+    fingerprint: str | None  # None while something it is made from is not built
+    path: Path | None  # where that version is, or will be
+    built: bool
+    digest: str | None = None  # of the content, once built: what those that are made from it depend on
+
+
+class Resolver:
+    """Standings, computed on demand and kept until ``forget``."""
+
+    def __init__(self, recipe: Recipe, home: Home, options: BuildOptions) -> None:
+        self.recipe, self.home, self.options = recipe, home, options
+        self.graph = Graph(recipe)
+        self._known: dict[Node, Standing] = {}
+
+    def standing(self, node: Node) -> Standing:
+        """Where the node stands."""
+        if node not in self._known:
+            fingerprint = self._fingerprint(node)
+            if fingerprint is None:
+                self._known[node] = Standing(node, None, None, False)
+            else:
+                path = self.home.path(node.kind, node.name, fingerprint)
+                built = path.is_dir()
+                content = self._content_digest(node, path, fingerprint) if built else None
+                self._known[node] = Standing(node, fingerprint, path, built, content)
+        return self._known[node]
+
+    def forget(self, node: Node) -> None:
+        """Look again at a node, and at what is made from it, the next time they are asked for."""
+        for stale in (node, *self.graph.descendants(node)):
+            self._known.pop(stale, None)
+
+    def path(self, node: Node) -> Path:
+        """The folder of a built node."""
+        standing = self.standing(node)
+        assert standing.built and standing.path is not None, f"{node} is not built"
+        return standing.path
+
+    def tokenizer(self, model: str) -> Path | None:
+        """The tokenizer's folder where the recipe makes one; None where it comes with an imported model."""
+        name = self.recipe.tokenizer_of(model)
+        return None if name is None else self.path(Node("tokenizer", name))
+
+    def _fingerprint(self, node: Node) -> str | None:
+        needs = [self.standing(need) for need in self.graph.needs[node]]
+        digests = {standing.node: standing.digest for standing in needs if standing.digest is not None}
+        if len(digests) < len(needs):
+            return None
+        if node.kind == "dataset":
+            spec = self.recipe.datasets[node.name]
+            return dataset_key(spec, self.options.of_data(self.recipe, spec.heldout), self.options.data)
+        if node.kind == "tokenizer":
+            return tokenizer_key(self.recipe.tokenizers[node.name], list(digests.values()))
+        return self._model_fingerprint(node.name, digests)
+
+    def _model_fingerprint(self, name: str, digests: dict[Node, str]) -> str | None:
+        spec = self.recipe.models[name]
+        if isinstance(spec.config, importing.ImportConfig):
+            return spec.config.digest
+        tokenizer = self.recipe.tokenizer_of(name)
+        voice = "" if tokenizer is None else self.standing(Node("tokenizer", tokenizer)).digest
+        if voice is None:
+            return None
+        return model_fingerprint(
+            self.recipe,
+            name,
+            stage_version=stages.get(spec.stage).version,
+            world_seed=self.options.world(self.recipe),
+            tokenizer_digest=voice,
+            parents=[digests[Node("model", parent)] for parent in spec.parent],
+            datasets={need.name: value for need, value in digests.items() if need.kind == "dataset"},
+        )
+
+    def _content_digest(self, node: Node, path: Path, fingerprint: str) -> str:
+        if node.kind == "model":
+            return fingerprint
+        try:
+            if node.kind == "dataset":
+                from bottega.data.frozen import FrozenDataset
+
+                return FrozenDataset(path).digest
+            from bottega.data.tokenizer import Tokenizer
+
+            return Tokenizer.load(path).digest
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"{path}: damaged {node.kind} ({error}). Delete this folder and build again."
+            ) from None

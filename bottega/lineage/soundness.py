@@ -1,0 +1,64 @@
+"""Whether a recipe's names hang together: parents, datasets, tokenizers, evaluations, and no model its own ancestor."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from bottega.lineage.graph import find_cycle
+from bottega.lineage.recipe import ModelSpec, Recipe
+from bottega.lineage.recipe_errors import Faults
+
+# Names become folders and command-line words.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def check(recipe: Recipe, faults: Faults) -> None:
+    """Record every fault of the recipe as a whole."""
+    for section in ("tokenizers", "datasets", "models"):
+        for name in getattr(recipe, section):
+            if not _NAME.fullmatch(name):
+                faults.add(
+                    (section, name),
+                    "names are letters, digits, '.', '_' and '-', and begin with one of the first two.",
+                )
+    if not recipe.models:
+        faults.add(("models",), "the recipe names no model; add a [models.NAME] table.")
+    for name, tokenizer in recipe.tokenizers.items():
+        _all_known(tokenizer.datasets, recipe.datasets, ("tokenizers", name, "datasets"), "dataset", faults)
+    cycle = find_cycle({name: model.parent for name, model in recipe.models.items()})
+    if cycle:
+        faults.add(
+            ("models", cycle[0], "parent"), f"a model cannot be its own ancestor: {' -> '.join(cycle)}."
+        )
+    for name, model in recipe.models.items():
+        _check_model(recipe, name, model, faults, acyclic=cycle is None)
+
+
+def _check_model(recipe: Recipe, name: str, model: ModelSpec, faults: Faults, *, acyclic: bool) -> None:
+    path = ("models", name)
+    _all_known(model.parent, recipe.models, (*path, "parent"), "model of this recipe", faults)
+    if model.tokenizer is not None:
+        _all_known((model.tokenizer,), recipe.tokenizers, (*path, "tokenizer"), "tokenizer", faults)
+    elif acyclic and not model.parent and model.stage != "import":
+        faults.add(
+            path, "the key 'tokenizer' is missing: a model without a parent must name one of [tokenizers]."
+        )
+    for use in model.data:
+        if use.dataset not in recipe.datasets:
+            faults.unknown_name((*path, "data"), use.dataset, recipe.datasets, "dataset")
+            continue
+        uris = [source.uri for source in recipe.datasets[use.dataset].sources]
+        _all_known(use.sources, uris, (*path, "data"), f"source of the dataset {use.dataset!r}", faults)
+    for entry in model.evals:
+        if ":" not in entry and entry not in recipe.evals:
+            faults.unknown_name((*path, "evals"), entry, recipe.evals, "list of [evals]")
+
+
+def _all_known(
+    names: Iterable[str], known: Iterable[str], path: tuple[str, ...], what: str, faults: Faults
+) -> None:
+    known = list(known)
+    for name in names:
+        if name not in known:
+            faults.unknown_name(path, name, known, what)
