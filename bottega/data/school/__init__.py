@@ -6,7 +6,7 @@ Importing this package fills the registry (every module named here registers its
 
 from __future__ import annotations
 
-from bottega.data.school import lists, prose  # noqa: F401
+from bottega.data.school import entailment, lists, prose  # noqa: F401
 from bottega.data.school.registry import open_school
 from bottega.data.sources import register_scheme
 

@@ -179,7 +179,7 @@ LATENT: dict[Language, tuple[Latent, ...]] = {
         _fixed("more", [(w.zh, f"更{w.zh}") for w in ADJECTIVES]),
         _fixed("not", [(w.zh, f"不{w.zh}") for w in ADJECTIVES]),
         _fixed("done", [(v.zh, f"{v.zh}了") for v in VERBS if not v.zh.endswith("了")]),
-        _fixed("not-done", [(v.zh, f"没{v.zh}") for v in VERBS]),
+        _fixed("not-done", [(v.zh, f"没{v.zh}") for v in VERBS if v.en != "know"]),
         _fixed("sound", [(n.zh, SOUNDS[n.en][1]) for n in NOUNS if n.en in SOUNDS]),
         _fixed("young", [(n.zh, YOUNG[n.en][1]) for n in NOUNS if n.en in YOUNG]),
         _fixed("next-day", _cycle("day", tuple(d.zh for d in DAYS), 1)),

@@ -40,24 +40,27 @@ FORMATS: dict[Language, tuple[tuple[str, str, str], ...]] = {
 }
 
 
-def _next_pair(draw: Draw, task: Latent, before: str | None, used: set[str]) -> Pair | None:
+def _next_pair(
+    draw: Draw, task: Latent, before: str | None, used: set[str], *, any_side: bool = False
+) -> Pair | None:
     """A pair with an input not used yet, whose neighbourhood with the one before is of the draw's split."""
     pairs = task.pairs(draw.world) if task.pairs is not None else ()
     for _ in range(60):
         pair = draw.one(pairs) if pairs else task.draw_pair(draw) if task.draw_pair else None
         if pair is None or pair[0] in used:
             continue
-        if before is None or draw.on_side(task.name, before, pair[0]):
+        if any_side or before is None or draw.on_side(task.name, before, pair[0]):
             return pair
     return None
 
 
 def _examples(draw: Draw, task: Latent, n: int) -> list[Pair]:
-    """Up to n examples; in training all neighbours are training's."""
+    """Up to n examples; in training all neighbours are training's, in a held-out list the last two are held out."""
     examples: list[Pair] = []
     used: set[str] = set()
     while len(examples) < n:
-        pair = _next_pair(draw, task, examples[-1][0] if examples else None, used)
+        before = examples[-1][0] if examples else None
+        pair = _next_pair(draw, task, before, used, any_side=draw.heldout and len(examples) < n - 1)
         if pair is None:
             break
         examples.append(pair)
@@ -111,13 +114,12 @@ def _case(world: World, language: Language, index: int) -> tuple[list[Pair], Pai
         form = draw.one(FORMATS[language])
         shots: list[Pair] = []
         used: set[str] = set()
-        for _ in range(4000):
-            if len(shots) == max(SHOTS):
-                break
-            pair = draw.one(task.pairs(world)) if task.pairs else task.draw_pair(draw) if task.draw_pair else None
-            if pair is not None and pair[0] not in used:
-                shots.append(pair)
-                used.add(pair[0])
+        while len(shots) < max(SHOTS):
+            pair = _next_pair(draw, task, None, used)
+            if pair is None:
+                return None
+            shots.append(pair)
+            used.add(pair[0])
         query = _next_pair(draw, task, shots[-1][0], used)
         return None if query is None else (shots, query, form)
 
