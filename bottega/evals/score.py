@@ -142,16 +142,18 @@ def missing_score(name: str, reason: str, *, unit: str = "accuracy", higher_is_b
     return Score(name, math.nan, math.nan, math.nan, 0, unit, higher_is_better, 0, not_built=reason)
 
 
-def compare(better: Score, worse: Score) -> Difference:
+def compare(better: Score, worse: Score, *, same_prompts: bool = True) -> Difference:
     """How far ``better`` is ahead of ``worse``, paired case by case.
 
     For right-or-wrong cases the interval is Newcombe's for paired proportions (Newcombe 1998, method 10),
     which stays honest when few cases differ; otherwise a bootstrap that draws the same cases for both.
+    Without ``same_prompts`` the questions may be put in other words, with more or fewer examples, say.
 
     Raises:
         UserError: the two were not scored on the same cases.
     """
-    if better.cases != worse.cases or len(better.outcomes) != len(worse.outcomes):
+    keys = [score.cases if same_prompts else score.cases.partition("-")[0] for score in (better, worse)]
+    if keys[0] != keys[1] or len(better.outcomes) != len(worse.outcomes):
         raise UserError(
             f"the scores {better.name!r} (n={better.n}) and {worse.name!r} (n={worse.n}) are not of the same "
             "cases; score both models with the same evaluation, number of cases and seed"

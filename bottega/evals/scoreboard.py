@@ -89,30 +89,31 @@ class Scoreboard:
         }
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The table, broken into several below each other where the terminal is too narrow for all columns."""
-        left = max(
-            (len(row.model) + (len(row.role) + 2) * (row.role != "model") for row in self.rows), default=0
-        )
-        room, part = options.max_width - max(left, 16) - 2, list[str]()
+        """The table, in several parts where the terminal is too narrow for all columns."""
+        names = [row.model if row.role == "model" else f"{row.model}  {row.role}" for row in self.rows]
+        room = options.max_width - max(map(len, [*names, "floor: nearest"])) - 2
+        part: list[str] = []
+        title = self.title
         for column in self.columns:
             used = sum(self._width(c) for c in part)
             if part and used + self._width(column) > room:
-                yield self.table(part)
-                part = []
+                yield self.table(part, title=title)
+                part, title = [], ""
             part.append(column)
-        yield self.table(part)
+        yield self.table(part, title=title)
 
     def _width(self, column: str) -> int:
-        return max(len(column), len("00.0–00.0 "), len("↓ " + self._score(column).unit)) + 2
+        return max(len(column), len("00.0–00.0 "), len("↓ " + self._score(column).unit)) + 3
 
-    def table(self, columns: Sequence[str] | None = None) -> Table:
+    def table(self, columns: Sequence[str] | None = None, *, title: str | None = None) -> Table:
         """One line a model, an interval under every value, then the floors and the ceiling."""
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
 
         columns = self.columns if columns is None else columns
-        table = Table(box=SIMPLE_HEAD, title=self.title or None, title_justify="left", pad_edge=False)
+        title = self.title if title is None else title
+        table = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
         table.add_column("model", no_wrap=True)
         for column in columns:
             unit = self._score(column).unit

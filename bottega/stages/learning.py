@@ -51,7 +51,7 @@ def tokenizer_of(inputs: StageInputs) -> Tokenizer:
     if own is not None and own.digest != inherited.digest:
         raise UserError(
             f"{inputs.out.name}: the tokenizer {inputs.tokenizer} is not that of the parent "
-            f"{inputs.parents[0]}, whose weights mean nothing under another one; leave `tokenizer` out or choose another parent"
+            f"{inputs.parents[0]}, whose weights mean nothing under another one; leave `tokenizer` out"
         )
     return inherited
 
@@ -138,7 +138,7 @@ def finish(
     report: dict[str, Any],
     beside: Mapping[str, Path] | None = None,
 ) -> StageResult:
-    """Write the model, whole or not at all, and give the account. ``beside``: folders to copy into its own."""
+    """Write the model, whole or not at all, and give the account. ``beside``: folders to copy into it."""
     from bottega.model.hub import save_model
 
     device = next(model.parameters()).device

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -75,7 +75,18 @@ class _Counts:
         self.licences[record.origin.licence] += 1
 
 
-Parts = list[tuple[str, Kind, "TokenShards | None", _Counts]]  # source, kind, tokens, counts
+@dataclass(frozen=True)
+class _Part:
+    """One kind of record of one source, encoded."""
+
+    place: int  # of the source in the dataset
+    kind: Kind
+    shards: TokenShards | None
+    counts: _Counts
+
+    def tokens(self) -> TokenShards:
+        assert self.shards is not None, "a part with records has shards"
+        return self.shards
 
 
 def prepare(
@@ -104,21 +115,29 @@ def prepare(
         dataset = FrozenDataset(entry.folder)
         kinds: tuple[Kind, ...] = ("documents", "conversations") if entry.role == "replay" else main
         turned = fim if entry.role == "main" and fim is not None and fim.rate > 0 else None
-        parts: Parts = [
-            (source, kind, *_shards(cache, dataset, source, kind, tokenizer, turned))
-            for source in _sources(dataset, entry)
+        places = _places(dataset, entry)
+        parts = [
+            _Part(place, kind, *_shards(cache, dataset, place, kind, tokenizer, turned))
+            for place in places
             for kind in kinds
         ]
-        full = [
-            (source, kind, shards, counts) for source, kind, shards, counts in parts if shards is not None
-        ]
-        if not full:
+        if not any(part.counts.records for part in parts):
             raise UserError(_nothing_to_use(entry, kinds, parts))
-        total = sum(counts.tokens for _, _, _, counts in full)
-        for _, kind, shards, counts in full:
-            found[kind].append(Shards(name_of(entry), shards, entry.weight * counts.tokens / total))
+        for part, share in _shares(parts, dataset):
+            found[part.kind].append(Shards(name_of(entry), part.tokens(), entry.weight * share))
         uses.append(_use(entry, dataset, parts, kinds))
     return Prepared(tuple(found["documents"]), tuple(found["conversations"]), tuple(uses))
+
+
+def _shares(parts: Sequence[_Part], dataset: FrozenDataset) -> list[tuple[_Part, float]]:
+    """The share of each part that has tokens: by the weight of its source, within a source by its tokens."""
+    full = [part for part in parts if part.counts.records]
+    tokens: Counter[int] = Counter()
+    for part in full:
+        tokens[part.place] += part.counts.tokens
+    weights = {place: dataset.manifest.sources[place].weight for place in tokens}
+    total = sum(weights.values())
+    return [(p, weights[p.place] / total * p.counts.tokens / tokens[p.place]) for p in full]
 
 
 def name_of(entry: DatasetInput) -> str:
@@ -126,18 +145,18 @@ def name_of(entry: DatasetInput) -> str:
     return entry.name or entry.folder.name
 
 
-def _sources(dataset: FrozenDataset, entry: DatasetInput) -> list[str]:
-    known = list(dataset.sources)
-    for name in entry.sources:
-        if name not in known:
-            raise UserError(f"dataset {name_of(entry)} has no source {name!r}; it has {', '.join(known)}")
-    return [name for name in known if not entry.sources or name in entry.sources]
+def _places(dataset: FrozenDataset, entry: DatasetInput) -> list[int]:
+    uris = [source.uri for source in dataset.manifest.sources]
+    for uri in entry.sources:
+        if uri not in uris:
+            raise UserError(f"dataset {name_of(entry)} has no source {uri!r}; it has {', '.join(uris)}")
+    return [place for place, uri in enumerate(uris) if not entry.sources or uri in entry.sources]
 
 
 def _shards(
     cache: Path,
     dataset: FrozenDataset,
-    source: str,
+    place: int,
     kind: Kind,
     tokenizer: Tokenizer,
     fim: FillInTheMiddle | None,
@@ -145,7 +164,7 @@ def _shards(
     """The shards of one kind of one source's training records, encoded unless the cache has them."""
     from bottega.data.shards import TokenShards, write_shards
 
-    identity = [FORMAT, dataset.digest, source, kind, tokenizer.digest]
+    identity = [FORMAT, dataset.digest, place, kind, tokenizer.digest]
     identity += [fim.rate, fim.spm_rate, fim.seed] if fim is not None and kind == "documents" else []
     folder = cache / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
     if not folder.exists():
@@ -153,12 +172,15 @@ def _shards(
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=cache))
         try:
             counts = _Counts()
-            records = _of_kind(dataset.records("train", source=source), kind, counts)
+            records = _of_kind(dataset.records("train", source=place), kind, counts)
             encoded = _encoded(records, kind, tokenizer, fim, counts)
             first = next(encoded, None)
             if first is not None:
                 write_shards(
-                    chain([first], encoded), scratch / "tokens", vocab_size=tokenizer.vocab_size, name=source
+                    chain([first], encoded),
+                    scratch / "tokens",
+                    vocab_size=tokenizer.vocab_size,
+                    name=dataset.manifest.sources[place].uri,
                 )
             (scratch / "counts.json").write_text(json.dumps(vars(counts)), encoding="utf-8")
             scratch.chmod(0o755)
@@ -240,48 +262,41 @@ def _conversations(records: Iterator[Record], tokenizer: Tokenizer) -> Iterator[
 
 
 def _use(
-    entry: DatasetInput,
-    dataset: FrozenDataset,
-    parts: Parts,
-    kinds: tuple[Kind, ...],
+    entry: DatasetInput, dataset: FrozenDataset, parts: Sequence[_Part], kinds: tuple[Kind, ...]
 ) -> DataUse:
-    used = [(source, counts) for source, _, _, counts in parts if counts.records]
     licences: Counter[str] = Counter()
     by_source: Counter[str] = Counter()
-    for source, counts in used:
-        licences += counts.licences
-        by_source[source] += counts.records
+    for part in parts:
+        licences += part.counts.licences
+        by_source[dataset.manifest.sources[part.place].uri] += part.counts.records
     return DataUse(
         dataset=name_of(entry),
         role=entry.role,
         weight=entry.weight,
         digest=dataset.digest,
-        records=sum(counts.records for _, counts in used),
-        tokens=sum(counts.tokens for _, counts in used),
-        text_bytes=sum(counts.text_bytes for _, counts in used),
+        records=sum(part.counts.records for part in parts),
+        tokens=sum(part.counts.tokens for part in parts),
+        text_bytes=sum(part.counts.text_bytes for part in parts),
         licences=dict(licences),
         sources=dict(by_source),
         skipped=dict(_skipped(parts, kinds)),
     )
 
 
-def _skipped(parts: Parts, kinds: tuple[Kind, ...]) -> Counter[str]:
+def _skipped(parts: Sequence[_Part], kinds: tuple[Kind, ...]) -> Counter[str]:
     """Records that no pass took, by reason; what every pass over a source met counts once."""
     total: Counter[str] = Counter()
-    for source in dict.fromkeys(source for source, _, _, _ in parts):
+    for place in dict.fromkeys(part.place for part in parts):
         met: Counter[str] = Counter()
-        for part_source, _, _, counts in parts:
-            if part_source == source:
-                met |= counts.skipped
+        for part in parts:
+            if part.place == place:
+                met |= part.counts.skipped
         total += Counter({what: n for what, n in met.items() if what + "s" not in kinds})
     return total
 
 
-def _nothing_to_use(entry: DatasetInput, kinds: tuple[Kind, ...], parts: Parts) -> str:
-    there = (
-        ", ".join(f"{what} x {n}" for what, n in _skipped(parts, kinds).items())
-        or "no training records at all"
-    )
+def _nothing_to_use(entry: DatasetInput, kinds: tuple[Kind, ...], parts: Sequence[_Part]) -> str:
+    there = ", ".join(f"{what} x {n}" for what, n in _skipped(parts, kinds).items()) or "no training records"
     return (
         f"dataset {name_of(entry)}: nothing in it is of use here, where {' and '.join(kinds)} are wanted; "
         f"it has {there}"

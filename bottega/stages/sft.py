@@ -47,7 +47,7 @@ class SftConfig(TrainingConfig):
 
 
 class Sft:
-    """Fine-tune a parent on conversations; the loss counts the assistant's turns and the marks that end them."""
+    """Fine-tune a parent on conversations; the loss counts the assistant's turns and their end marks."""
 
     name: ClassVar[str] = "sft"
     version: ClassVar[int] = 1

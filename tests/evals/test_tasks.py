@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import pytest
+
+from bottega.data.records import Check, Message, Prompt
+from bottega.data.tokenizer import Tokenizer
+from bottega.engine.plain import generate
+from bottega.errors import UserError
+from bottega.evals.prompting import encode_prompt, read_answer, stop_ids
+from bottega.evals.score import compare
+from bottega.evals.tasks import exact_match, room_needed
+from bottega.model.decoder import Decoder
+
+
+def prompt(text: str, *accepted: str, kind: str = "exact") -> Prompt:
+    return Prompt((Message("user", text),), Check(kind, tuple(accepted)))  # type: ignore[arg-type]
+
+
+def own_answers(model: Decoder, tokenizer: Tokenizer, texts: list[str], mode: str) -> list[str]:
+    """What the model says, asked one at a time; the stop is cut by hand."""
+    answers = []
+    for text in texts:
+        ids = encode_prompt(tokenizer, prompt(text), mode)  # type: ignore[arg-type]
+        (out,) = generate(model, [ids], max_new_tokens=12, stop_ids=stop_ids(tokenizer, mode), batch_rows=64)  # type: ignore[arg-type]
+        answers.append(read_answer(tokenizer, out, mode))  # type: ignore[arg-type]
+    return answers
+
+
+TEXTS = ["The cat", "2 + 2 =", "Q: What colour is the sky?\nA:", "猫坐在", "The dog lay by"]
+
+
+@pytest.mark.parametrize("mode", ["completion", "chat", "plain"])
+def test_a_model_is_right_where_its_own_answer_is_expected(
+    model: Decoder, tokenizer: Tokenizer, mode: str
+) -> None:
+    answers = own_answers(model, tokenizer, TEXTS, mode)
+    cases = [
+        prompt(t, a if i % 2 == 0 else a + " never")
+        for i, (t, a) in enumerate(zip(TEXTS, answers, strict=True))
+    ]
+    score = exact_match(model, tokenizer, cases, mode, max_new_tokens=12)  # type: ignore[arg-type]
+    assert score.outcomes == (1.0, 0.0, 1.0, 0.0, 1.0)
+    assert score.value == 0.6
+    assert [e.answer for e in score.examples] == answers
+
+
+def test_the_same_cases_give_the_same_score_twice(model: Decoder, tokenizer: Tokenizer) -> None:
+    cases = [prompt(text, "blue") for text in TEXTS]
+    assert exact_match(model, tokenizer, cases, "chat") == exact_match(model, tokenizer, cases, "chat")
+
+
+def test_a_base_model_is_asked_from_the_end_of_text_mark_and_a_chat_model_by_the_template(
+    tokenizer: Tokenizer,
+) -> None:
+    case = prompt("The cat", "sat")
+    assert encode_prompt(tokenizer, case, "completion") == [tokenizer.eot, *tokenizer.encode("The cat")]
+    assert encode_prompt(tokenizer, case, "plain") == [tokenizer.eot, *tokenizer.encode("The cat\n")]
+    assert encode_prompt(tokenizer, case, "chat") == [
+        tokenizer.im_start,
+        *tokenizer.encode("user\nThe cat"),
+        tokenizer.im_end,
+        *tokenizer.encode("\n"),
+        tokenizer.im_start,
+        *tokenizer.encode("assistant\n"),
+    ]
+
+
+def test_a_gap_is_asked_for_by_the_marks_of_infilling(tokenizer: Tokenizer) -> None:
+    case = Prompt((Message("user", "The cat "), Message("user", " the mat.")), Check("exact", ("sat on",)))
+    assert encode_prompt(tokenizer, case, "fill") == [
+        tokenizer.eot,
+        tokenizer.fim_prefix,
+        *tokenizer.encode("The cat "),
+        tokenizer.fim_suffix,
+        *tokenizer.encode(" the mat."),
+        tokenizer.fim_middle,
+    ]
+
+
+def test_an_answer_outside_chat_is_its_first_line(tokenizer: Tokenizer) -> None:
+    ids = tokenizer.encode(" blue.\nQ: and grass?")
+    assert read_answer(tokenizer, ids, "completion") == " blue."
+    assert read_answer(tokenizer, tokenizer.encode("one\ntwo\n\nthree"), "completion", "\n\n") == "one\ntwo"
+    assert read_answer(tokenizer, tokenizer.encode("\nblue\n"), "plain") == "blue"
+    assert read_answer(tokenizer, tokenizer.encode("red\nblue"), "chat") == "red\nblue"
+
+
+def test_no_stop_token_swallows_a_word(tokenizer: Tokenizer) -> None:
+    for token in stop_ids(tokenizer, "completion") - {tokenizer.eot, tokenizer.im_end}:
+        before, line_break, _ = tokenizer.token_bytes(token).partition(b"\n")
+        assert line_break
+        assert before.strip() in (b"", b".", "。".encode())
+    assert set(tokenizer.encode("\n")) <= stop_ids(tokenizer, "completion")
+
+
+def test_a_prompt_without_room_for_its_answer_is_wrong_and_counted(
+    model: Decoder, tokenizer: Tokenizer
+) -> None:
+    cases = [prompt("The cat", "x"), prompt("The cat sat on the mat. " * 60, "x")]
+    score = exact_match(model, tokenizer, cases, "completion", max_new_tokens=8)
+    assert score.details == {"too_long": 1.0}
+    assert score.n == 2
+
+
+def test_programs_are_not_built_rather_than_wrong(model: Decoder, tokenizer: Tokenizer) -> None:
+    score = exact_match(model, tokenizer, [Prompt((), Check("tests", tests="assert f(1) == 2"))], "chat")
+    assert "sandbox" in score.not_built
+    assert score.n == 0
+
+
+def test_no_prompts_are_an_error(model: Decoder, tokenizer: Tokenizer) -> None:
+    with pytest.raises(UserError, match="no prompts"):
+        exact_match(model, tokenizer, [], "chat")
+
+
+def test_equal_cases_are_comparable_however_they_are_put(model: Decoder, tokenizer: Tokenizer) -> None:
+    cases = [prompt(text, "blue") for text in TEXTS]
+    chat = exact_match(model, tokenizer, cases, "chat", max_new_tokens=4)
+    plain = exact_match(model, tokenizer, cases, "plain", max_new_tokens=4)
+    other = exact_match(model, tokenizer, cases[1:], "plain", max_new_tokens=4)
+    assert chat.cases == plain.cases != other.cases
+
+
+def test_answers_get_the_room_that_the_longest_accepted_one_needs(tokenizer: Tokenizer) -> None:
+    short, long = prompt("a", "x"), prompt("b", "The dog lay by the fire and the bird sang.")
+    need = len(tokenizer.encode("The dog lay by the fire and the bird sang."))
+    assert need < room_needed(tokenizer, [short, long], "chat") <= need + 8
+    assert room_needed(tokenizer, [short], "chat") < need
+
+
+def test_the_same_question_with_other_examples_before_it_is_compared_only_when_asked(
+    model: Decoder, tokenizer: Tokenizer
+) -> None:
+    few = exact_match(model, tokenizer, [prompt("c ->", "C")], "completion")
+    many = exact_match(model, tokenizer, [prompt("a -> A\nb -> B\nc ->", "C")], "completion")
+    other = exact_match(model, tokenizer, [prompt("c ->", "D")], "completion")
+    with pytest.raises(UserError, match="same cases"):
+        compare(many, few)
+    assert compare(many, few, same_prompts=False).n == 1
+    with pytest.raises(UserError, match="same cases"):
+        compare(many, other, same_prompts=False)
