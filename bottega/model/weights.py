@@ -110,8 +110,8 @@ def _files(folder: Path) -> list[Path]:
     if pickled:
         raise UserError(
             f"{folder}: weights are pickled ({_some(pickled)}); unpickling runs whatever code the file "
-            "holds, so it is never done here. Convert them to safetensors where you trust the source: transformers' "
-            "from_pretrained(...) then save_pretrained(...)."
+            "holds, so it is never done here. Convert them to safetensors where you trust the source: "
+            "from_pretrained(...) and save_pretrained(...) of transformers."
         )
     raise UserError(f"{folder}: no {WEIGHTS} and no {INDEX}; is this a model folder?")
 
