@@ -6,7 +6,17 @@ Importing this package fills the registry (every module named here registers its
 
 from __future__ import annotations
 
-from bottega.data.school import entailment, lists, prose  # noqa: F401
+from bottega.data.school import (  # noqa: F401
+    arithmetic,
+    code_talk,
+    code_tasks,
+    entailment,
+    lists,
+    programs,
+    prose,
+    reasoning,
+    traces,
+)
 from bottega.data.school.registry import open_school
 from bottega.data.sources import register_scheme
 

@@ -1,29 +1,15 @@
-"""Programs as compositions of primitive steps: what they compute, on what, and which of them training never shows."""
+"""Programs as compositions of primitive steps: what they compute, and which of them training never shows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal
 
 from bottega.data.school.draw import Draw
 from bottega.data.school.nouns import NOUNS
-from bottega.data.school.primitives import (
-    ARRANGE,
-    CHANGE,
-    COMBINE,
-    FINISH,
-    KEEP,
-    ORDERLESS,
-    REORDERS,
-    SCALAR_FINISH,
-    Maker,
-    Shape,
-    Step,
-)
+from bottega.data.school.primitives import Step
+from bottega.data.school.sequences import Kind, draw_steps
 
-Kind = Literal["numbers", "words", "text", "number", "pair", "branch"]
 Style = Literal["compact", "steps", "loop"]
 
 
@@ -95,20 +81,45 @@ THEMES: dict[Kind, tuple[Theme, ...]] = {
         Theme(("title",), "title", "标题"),
     ),
     "number": (Theme(("n",), "n", "数"), Theme(("number",), "number", "数"), Theme(("x",), "x", "数")),
-    "pair": (Theme(("a", "b"), "a", "数"), Theme(("x", "y"), "x", "数"), Theme(("first", "second"), "first", "数")),
+    "pair": (
+        Theme(("a", "b"), "a", "数"),
+        Theme(("x", "y"), "x", "数"),
+        Theme(("first", "second"), "first", "数"),
+    ),
     "branch": (Theme(("n",), "n", "数"), Theme(("number",), "number", "数"), Theme(("x",), "x", "数")),
 }
 WORDS: tuple[str, ...] = tuple(
     noun.en for noun in NOUNS if noun.en.isascii() and noun.en.isalpha() and 3 <= len(noun.en) <= 6
 )
 
-# The roles of a list program's steps: K keep, C change, A arrange, F finish.
-_PATTERNS = ("K C A F KF KF KF CF CF AF KC KC KA CA AC CK AK KCF KCF KCF KCF CKF KAF CAF ACF KCA KAC CKA AAF AKF").split()
 _KINDS: tuple[Kind, ...] = (
-    "numbers", "numbers", "numbers", "numbers", "words", "words", "words", "text", "text", "number", "pair", "branch",
-)  # fmt: skip
-_GENERIC_NAMES = "solve f compute transform answer process_all run g apply_all work_out".split()
+    "numbers",
+    "numbers",
+    "numbers",
+    "numbers",
+    "words",
+    "words",
+    "words",
+    "text",
+    "text",
+    "number",
+    "pair",
+    "branch",
+)
+_GENERIC_NAMES = [
+    "solve",
+    "f",
+    "compute",
+    "transform",
+    "answer",
+    "process_all",
+    "run",
+    "g",
+    "apply_all",
+    "work_out",
+]
 _TRIES = 400
+_SIGNED = frozenset({"positive", "negative", "absolute", "largest", "smallest", "negate"})
 _NOTHINGS: tuple[Any, ...] = ([], "", 0, False)
 
 
@@ -117,11 +128,13 @@ def composition_key(kind: Kind, steps: tuple[Step, ...]) -> tuple[str, ...]:
     return ("program", kind, *(step.name for step in steps))
 
 
-def draw_program(draw: Draw, kinds: tuple[Kind, ...] = _KINDS, styles: tuple[Style, ...] | None = None) -> Program:
-    """A program of the split that is drawn. Single primitives are all in training; held-out ones are compositions."""
+def draw_program(
+    draw: Draw, kinds: tuple[Kind, ...] = _KINDS, styles: tuple[Style, ...] | None = None
+) -> Program:
+    """A program of the drawn split. Single primitives are all in training; held-out are compositions."""
     for _ in range(_TRIES):
         kind = draw.one(kinds)
-        steps = _STEPS[kind](draw)
+        steps = draw_steps(kind, draw)
         if steps is None:
             continue
         if len(steps) == 1:
@@ -173,127 +186,6 @@ def draw_numbers(draw: Draw, *, negative: bool = False) -> list[int]:
     """A short list of small numbers."""
     low = -9 if negative else 0
     return [draw.between(low, 9 if draw.chance(0.6) else 20) for _ in range(draw.between(2, 5))]
-
-
-def distinct_compositions(kind: Kind) -> int:
-    """How many compositions of this kind there are, constants left out, by enumerating the patterns."""
-    if kind in ("numbers", "words"):
-        return sum(_count_pattern(pattern, "ints" if kind == "numbers" else "strs") for pattern in set(_PATTERNS))
-    ints, strs = len(CHANGE["ints"]), len(CHANGE["strs"]) - 1
-    if kind == "branch":
-        return len(KEEP["ints"]) * ints * (ints - 1)
-    if kind == "pair":
-        return len(COMBINE) * (1 + ints + ints * (ints - 1))
-    width, ends = (strs, len(SCALAR_FINISH["str"])) if kind == "text" else (ints, len(SCALAR_FINISH["int"]))
-    return sum(width * (width - 1) ** (n - 1) * (1 + ends) for n in (1, 2)) + width * (width - 1) ** 2 + ends
-
-
-def _count_pattern(pattern: str, shape: str) -> int:
-    """Compositions of one pattern: paths through its roles that ``_list_steps`` would not turn down."""
-    paths: list[tuple[tuple[str, ...], str]] = [((), shape)]
-    for role in pattern:
-        grown: list[tuple[tuple[str, ...], str]] = []
-        for names, now in paths:
-            for name, after in _named(role, now):
-                grown.append(((*names, name), after))
-        paths = grown
-    return sum(1 for names, _ in paths if _sensible(names))
-
-
-def _named(role: str, shape: str) -> list[tuple[str, str]]:
-    """(name, shape after it) of each primitive that a role offers."""
-    table: dict[str, tuple[Maker, ...]] = {"K": KEEP[shape], "C": CHANGE[shape], "A": ARRANGE, "F": FINISH[shape]}
-    names = [maker.__name__.removeprefix("_") for maker in table[role]]
-    return [(name, "ints" if name == "length" else shape) for name in names]
-
-
-def _sensible(names: tuple[str, ...]) -> bool:
-    """Whether every step makes a difference: no order is made that the end does not see, nothing is done twice."""
-    if len(set(names)) < len(names):
-        return False
-    for here, name in enumerate(names):
-        if name in REORDERS and len(names) > here + 1:
-            seen = [after for after in names[here + 1 :] if after in _SEE_ORDER]
-            if not seen and names[-1] in ORDERLESS:
-                return False
-            if names[here + 1] in REORDERS:
-                return False
-    if names[-1] == "count" and len(names) > 1 and names[-2] not in _FILTERS:
-        return False
-    return not _blind(names)
-
-
-def _blind(names: Sequence[str]) -> bool:
-    """Whether a step asks for what another has just taken away: signs after ``abs``, small letters after ``upper``."""
-    if "absolute" in names and _SIGNED_KEEPS & set(names):
-        return True
-    cased = min((here for here, name in enumerate(names) if name in _CASES), default=len(names))
-    return any(name in _SEE_LETTERS for name in names[cased:])
-
-
-_SEE_ORDER = frozenset({"first", "last", "skip", "alternate", "join", "longest", "shortest"})
-_SHORTENS = frozenset({"head", "tail", "backwards"})
-_FILTERS = frozenset(
-    "even odd positive negative above below multiple differs longer shorter starts ends contains".split()
-)
-_CASES = frozenset({"upper", "capital"})
-_SEE_LETTERS = frozenset({"starts", "ends", "contains", "includes", "opens", "occurrences", "swap"})
-_SIGNED_KEEPS = frozenset({"positive", "negative"})
-_SIGNED = _SIGNED_KEEPS | {"absolute", "largest", "smallest", "negate"}
-
-
-def _list_steps(draw: Draw, start: Shape) -> tuple[Step, ...] | None:
-    shape = start
-    steps: list[Step] = []
-    for role in draw.one(_PATTERNS):
-        if role == "A":
-            steps.append(draw.one(ARRANGE)(draw))
-            continue
-        step = draw.one({"K": KEEP, "C": CHANGE, "F": FINISH}[role][shape])(draw)
-        steps.append(step)
-        if role == "C":
-            shape = step.result
-    found = tuple(steps)
-    return found if _sensible(tuple(step.name for step in found)) else None
-
-
-def _chain(draw: Draw, shape: Shape) -> tuple[Step, ...] | None:
-    """One to three changes of a text or a number, perhaps with a closing question."""
-    makers = CHANGE["strs"][:-1] if shape == "str" else CHANGE["ints"]
-    ends = SCALAR_FINISH[shape]
-    if draw.chance(0.12):
-        return (draw.one(ends)(draw),)
-    length = draw.one((1, 2, 2, 2, 3))
-    steps = [draw.one(makers)(draw) for _ in range(length)]
-    if length < 3 and draw.chance(0.3):
-        steps.append(draw.one(ends)(draw))
-    names = [step.name for step in steps]
-    if any(before == after for before, after in pairwise(names)) or _blind(names) or ("initial" in names and _SHORTENS & set(names)):
-        return None
-    return tuple(steps)
-
-
-def _pair_steps(draw: Draw) -> tuple[Step, ...] | None:
-    steps = [draw.one(COMBINE)(draw)]
-    for _ in range(draw.one((0, 1, 1, 2))):
-        steps.append(draw.one(CHANGE["ints"])(draw))
-    return None if len({step.name for step in steps}) < len(steps) else tuple(steps)
-
-
-def _branch_steps(draw: Draw) -> tuple[Step, ...] | None:
-    condition = draw.one(KEEP["ints"])(draw)
-    then, otherwise = draw.one(CHANGE["ints"])(draw), draw.one(CHANGE["ints"])(draw)
-    return None if then.name == otherwise.name else (condition, then, otherwise)
-
-
-_STEPS: dict[Kind, Callable[[Draw], tuple[Step, ...] | None]] = {
-    "numbers": lambda draw: _list_steps(draw, "ints"),
-    "words": lambda draw: _list_steps(draw, "strs"),
-    "text": lambda draw: _chain(draw, "str"),
-    "number": lambda draw: _chain(draw, "int"),
-    "pair": _pair_steps,
-    "branch": _branch_steps,
-}
 
 
 def _name(draw: Draw, kind: Kind, steps: tuple[Step, ...], theme: Theme) -> str:

@@ -1,4 +1,4 @@
-"""Programs in words: the sentence of a docstring or a request, in English and Chinese, in several phrasings."""
+"""Programs in words: the sentence of a docstring or a request, in English and Chinese."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from bottega.data.school.registry import Language
 
 _ENDS_EN = {
     "total": "the sum of",
-    "count": "the number of",
     "largest": "the largest of",
     "smallest": "the smallest of",
     "longest": "the longest of",
@@ -47,7 +46,7 @@ def _kept_zh(step: Step, noun: str) -> str:
 
 
 def _noun_phrase(steps: tuple[Step, ...], noun: str, zh: bool) -> str | None:
-    """The steps before the end as one noun phrase ("first 2 even numbers"); None where they need a sentence each."""
+    """The steps before the end as one noun phrase ("first 2 even numbers"); None where they need clauses."""
     roles = "".join(step.role[0] for step in steps)
     if roles not in ("", "k", "a", "ka"):
         return None
@@ -66,6 +65,8 @@ def _end_en(step: Step, what: str) -> str:
         return f"{step.noun} {what}"
     if step.name == "join":
         return f"{what} {step.noun}"
+    if step.name == "count":
+        return f"the number of {what.removeprefix('the ')}"
     phrase = f"{_ENDS_EN[step.name]} {what}"
     return f"{phrase}, or {_OR_NOTHING[step.name]} if none" if step.name in _OR_NOTHING else phrase
 
@@ -140,7 +141,9 @@ def _scalar_en(program: Program) -> str:
         if here == 0 and program.kind == "pair":
             clauses.append(step.en.replace("@", names[0]).replace("$", names[1]))
         else:
-            clauses.append(step.en.replace("@", names[0] if here == 0 else "the result" if here == 1 else "it"))
+            clauses.append(
+                step.en.replace("@", names[0] if here == 0 else "the result" if here == 1 else "it")
+            )
     if finish:
         clauses.append(f"return {finish.en.replace('@', 'the result' if clauses else names[0])}")
     elif len(clauses) > 1:

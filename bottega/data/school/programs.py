@@ -1,4 +1,4 @@
-"""Documents of code: a small function with docstring, examples and tests, and the same at the prompt of an interpreter."""
+"""Documents of code: a small function with docstring, examples and tests, or at the interpreter's prompt."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from bottega.data.records import Document, Origin
-from bottega.data.school.composition import THEMES, Program, distinct_compositions, draw_arguments, draw_program
+from bottega.data.school.composition import (
+    THEMES,
+    Program,
+    draw_arguments,
+    draw_program,
+)
 from bottega.data.school.describing import describe
 from bottega.data.school.draw import Draw
 from bottega.data.school.registry import Language, Part, register_part
 from bottega.data.school.rendering import call, function, test_line
+from bottega.data.school.sequences import distinct_compositions
 from bottega.data.school.world import Split, World
 
 LICENCE = "Apache-2.0"
@@ -38,7 +44,10 @@ def _program_text(draw: Draw, language: Language) -> str:
     if layout < 4:  # a docstring with examples, then tests
         shown, *tested = calls(draw, program, draw.between(2, 4))
         source = function(program, [sentence, "", *session(program, shown)])
-        return "\n".join([source, "", "", *(test_line(program, arguments) for arguments in tested)]).rstrip() + "\n"
+        return (
+            "\n".join([source, "", "", *(test_line(program, arguments) for arguments in tested)]).rstrip()
+            + "\n"
+        )
     if layout < 6:  # a docstring, then tests
         tests = [test_line(program, arguments) for arguments in calls(draw, program, draw.between(2, 4))]
         return "\n".join([function(program, [sentence]), "", "", *tests]) + "\n"
@@ -67,17 +76,18 @@ def _item(language: Language) -> Callable[[World, Split, int], Document]:
 
 
 def distinct_programs(world: World) -> int:
-    """Compositions by theme by style; constants, names, layouts and the arguments of the tests come on top."""
-    return sum(distinct_compositions(kind) * len(themes) * 3 for kind, themes in THEMES.items())
+    """Compositions by theme and style; constants, names, layouts and arguments come on top."""
+    return sum(distinct_compositions(world, kind) * len(themes) * 3 for kind, themes in THEMES.items())
 
 
-for _language, _what in (("en", "English"), ("zh", "Chinese")):
+_LANGUAGES: tuple[tuple[Language, str], ...] = (("en", "English"), ("zh", "Chinese"))
+for _language, _what in _LANGUAGES:
     register_part(
         Part(
             f"programs-{_language}",
             "documents",
             f"Python functions with {_what} docstrings, examples and tests",
-            _item(_language),  # type: ignore[arg-type]
+            _item(_language),
             distinct_programs,
         )
     )

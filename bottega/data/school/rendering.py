@@ -8,7 +8,14 @@ from bottega.data.school.composition import Program
 from bottega.data.school.primitives import Step
 
 WIDTH = 88  # a longer line makes the compact style give way to steps
-_TYPES = {"numbers": "list[int]", "words": "list[str]", "text": "str", "number": "int", "pair": "int", "branch": "int"}
+_TYPES = {
+    "numbers": "list[int]",
+    "words": "list[str]",
+    "text": "str",
+    "number": "int",
+    "pair": "int",
+    "branch": "int",
+}
 _RESULTS = {"ints": "list[int]", "strs": "list[str]", "int": "int", "str": "str", "bool": "bool"}
 _ACCUMULATED = frozenset({"total", "count"})
 

@@ -43,7 +43,7 @@ def draw_move(draw: Draw, before: int) -> Move:
 
 
 def draw_moves(draw: Draw, n: int) -> list[Move]:
-    """A chain of ``n`` changes, each of the count that the one before left, every pair of them of the drawn split."""
+    """A chain of ``n`` changes, each of what the one before left; every pair is of the drawn split."""
     while True:
         moves = [draw_move(draw, draw.between(2, 25))]
         for _ in range(64):
@@ -55,7 +55,7 @@ def draw_moves(draw: Draw, n: int) -> list[Move]:
 
 
 def chain_key(first: Move, second: Move) -> tuple[str, ...]:
-    """A pair of sums in a chain belongs to one split: what a held-out story asks for, no trace has written out."""
+    """A pair of sums in a chain has one split: what a held-out story asks for, no trace has written out."""
     return ("chain", str(first.before), f"{first.sign}{first.by}", f"{second.sign}{second.by}")
 
 
@@ -67,7 +67,7 @@ def may_show(draw: Draw, moves: Sequence[Move]) -> bool:
 
 def distinct_chains(length: int) -> int:
     """How many chains of this length ``draw_moves`` can make, in both splits together, by counting."""
-    ways = {start: 1 for start in range(2, 26)}
+    ways = dict.fromkeys(range(2, 26), 1)
     for _ in range(length):
         following: dict[int, int] = {}
         for before, count in ways.items():

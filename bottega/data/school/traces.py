@@ -1,8 +1,8 @@
-"""Documents of code at work: scripts, loops and expressions with every change of state written out beside them.
+"""Documents of code at work: scripts, loops and expressions with every change of state written out.
 
-This is the part of code that teaches working in steps. Its steps are written ``12 - 5 = 7``, as single sums are in the
-arithmetic prose; what only code shows is one step feeding the next. No names of people, no question and no ``Answer:``
-occur here, so a story sum asked of a model that read this part is a transfer.
+This is the part of code that teaches working in steps. Its steps are written ``12 - 5 = 7``, as single sums
+are in the arithmetic prose; what only code shows is one step feeding the next. No person's name, no
+question and no ``Answer:`` occur here, so a story sum asked of a model that read this part is a transfer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,22 @@ from bottega.data.school.rendering import call, function, literal
 from bottega.data.school.sums import Move, Sign, distinct_chains, draw_move, draw_moves, may_show
 from bottega.data.school.world import Split, World
 
-_COUNTERS = "total count score points level balance stock seats result amount steps x y n".split()
+_COUNTERS = [
+    "total",
+    "count",
+    "score",
+    "points",
+    "level",
+    "balance",
+    "stock",
+    "seats",
+    "result",
+    "amount",
+    "steps",
+    "x",
+    "y",
+    "n",
+]
 _COUNTED: tuple[Noun, ...] = (*EDIBLE, *PORTABLE)
 _VERBS_EN: dict[str, tuple[str, ...]] = {
     "+": ("add {}", "buy {} more", "find {} more", "{} come in", "put in {}", "pick {} more", "get {} more"),
@@ -47,7 +62,9 @@ def _script(draw: Draw, language: Language) -> list[str]:
     lines = [f"{name} = {moves[0].before}"]
     form = draw.below(4)
     for move in moves:
-        statement = f"{name} = {name} {move.sign} {move.by}" if form == 0 else f"{name} {move.sign}= {move.by}"
+        statement = (
+            f"{name} = {name} {move.sign} {move.by}" if form == 0 else f"{name} {move.sign}= {move.by}"
+        )
         if form == 1:
             lines.append(f"# {_verb(draw, move, language)}")
         said = f"{_verb(draw, move, language)}: " if form == 2 else ""
@@ -84,7 +101,12 @@ def _expression(draw: Draw, language: Language) -> list[str]:
     name = draw.one(_COUNTERS)
     head = "# 一步一步来：" if language == "zh" else "# step by step:"
     steps = [f"# {move}" for move in moves]
-    return [f"{name} = {text}", *([head] if draw.chance(0.3) else []), *steps, f"print({name})  # {moves[-1].after}"]
+    return [
+        f"{name} = {text}",
+        *([head] if draw.chance(0.3) else []),
+        *steps,
+        f"print({name})  # {moves[-1].after}",
+    ]
 
 
 def _while(draw: Draw, language: Language) -> list[str]:
@@ -178,7 +200,7 @@ def _list_changes(draw: Draw, language: Language) -> list[str]:
 
 
 def loop_program(draw: Draw) -> Program:
-    """A program over numbers that a trace can follow: it filters, changes or both, and may add up or count."""
+    """A program over numbers that a trace can follow: it filters, changes, adds up or counts."""
     while True:
         program = draw_program(draw, ("numbers",), ("loop",))
         roles = "".join(step.role[0] for step in program.steps)
@@ -227,13 +249,30 @@ def _loop_trace(draw: Draw, language: Language) -> list[str]:
         (numbers,) = draw_arguments(draw, program)
         if may_show(draw, trace_sums(program, numbers)):
             break
-    return [function(program), "", "", f"# {call(program, (numbers,))}", *(f"# {line}" for line in trace_lines(program, numbers))]
+    return [
+        function(program),
+        "",
+        "",
+        f"# {call(program, (numbers,))}",
+        *(f"# {line}" for line in trace_lines(program, numbers)),
+    ]
 
 
 _LAYOUTS: tuple[Callable[[Draw, Language], list[str]], ...] = (
-    _script, _script, _script, _planned, _planned, _expression, _expression, _while, _running, _branching,
-    _list_changes, _loop_trace, _loop_trace,
-)  # fmt: skip
+    _script,
+    _script,
+    _script,
+    _planned,
+    _planned,
+    _expression,
+    _expression,
+    _while,
+    _running,
+    _branching,
+    _list_changes,
+    _loop_trace,
+    _loop_trace,
+)
 
 
 _SHORT = (_script, _planned, _expression)
@@ -251,17 +290,18 @@ def _item(name: str, language: Language) -> Callable[[World, Split, int], Docume
 
 
 def distinct_traces(world: World) -> int:
-    """Chains of two or three sums by the counter they are about, in the plainest layout alone: a lower bound."""
+    """Chains of two or three sums by their counter, in the plainest layout alone: a lower bound."""
     return (distinct_chains(2) + distinct_chains(3)) * (len(_COUNTERS) + len(_COUNTED))
 
 
-for _language, _what in (("en", "English"), ("zh", "Chinese")):
+_LANGUAGES: tuple[tuple[Language, str], ...] = (("en", "English"), ("zh", "Chinese"))
+for _language, _what in _LANGUAGES:
     register_part(
         Part(
             f"traces-{_language}",
             "documents",
             f"Python scripts and loops with every change of state in a comment, in {_what}",
-            _item(f"traces-{_language}", _language),  # type: ignore[arg-type]
+            _item(f"traces-{_language}", _language),
             distinct_traces,
         )
     )
