@@ -16,6 +16,7 @@ class TextStream:
 
     def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = ()) -> None:
         self._tokenizer = tokenizer
+        self._control = frozenset(tokenizer.control.values())
         self._stop = [text for text in stop if text]
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""  # may yet become a stop string
@@ -23,7 +24,7 @@ class TextStream:
 
     def push(self, token: int) -> str:
         """The text that this id lets be shown, often empty."""
-        if self.stopped:
+        if self.stopped or token in self._control:
             return ""
         return self._show(self._utf8.decode(self._tokenizer.token_bytes(token)), final=False)
 
@@ -35,11 +36,12 @@ class TextStream:
 
     def _show(self, text: str, *, final: bool) -> str:
         self._held += text
-        cuts = [at for at in (self._held.find(stop) for stop in self._stop) if at >= 0]
-        if cuts:
+        found = [(self._held.find(stop), stop) for stop in self._stop]
+        if met := [(at + len(stop), at) for at, stop in found if at >= 0]:
+            # The one that is complete first, whatever the pieces in which the text came.
+            _, cut = min(met)
             self.stopped = True
-            shown, self._held = self._held[: min(cuts)], ""
-            return shown
+            return self._held[:cut]
         keep = 0 if final else self._longest_beginning_of_a_stop()
         shown = self._held[: len(self._held) - keep]
         self._held = self._held[len(self._held) - keep :]

@@ -60,8 +60,6 @@ def test_a_stream_gives_each_token_before_the_next_is_computed() -> None:
     tokens = stream(decoder, [1, 2, 3], max_new_tokens=10, stop_ids=set())
     seen = [len(passes) for _ in tokens]
     assert seen == list(range(1, 11))  # the prompt in one pass, then one pass a token
-        10
-    ]  # the prompt, then one pass a token; the last needs none after it
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
