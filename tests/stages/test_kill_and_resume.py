@@ -1,0 +1,94 @@
+"""CORRECTNESS 31: a stage killed and run again ends with the weights of the run that was never killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bottega import stages
+from bottega.stages.base import StageInputs
+
+from .workshop import SHAPE, Workshop
+
+SMALL = {"context": 64, "batch_tokens": 512, "budget_tokens": 512 * 60}
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "pretrain": ("pretrain", {**SMALL, "shape": SHAPE}),
+    "code": ("code", SMALL),
+    "sft": ("sft", SMALL),
+    "sft-adamw": ("sft", {**SMALL, "optimizer": "adamw"}),
+    "sft-lora": ("sft", {**SMALL, "lora": {"rank": 4, "alpha": 8.0}}),
+    "sft-from-scratch": ("sft", {**SMALL, "from_scratch": True}),
+}
+CHECKPOINT_EVERY, KILL_AT = 4, 10
+
+
+def steps_done(metrics: Path) -> int:
+    return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+
+
+def run_and_kill(stage: str, config: dict[str, Any], inputs: StageInputs, seed: int) -> None:
+    """Run the stage in another process, and kill it without warning when its metrics show ``KILL_AT``."""
+    spec = {
+        "stage": stage,
+        "config": config,
+        "seed": seed,
+        "parents": [str(parent) for parent in inputs.parents],
+        "tokenizer": str(inputs.tokenizer),
+        "datasets": [
+            {"folder": str(d.folder), "weight": d.weight, "role": d.role, "name": d.name}
+            for d in inputs.datasets
+        ],
+        "work": str(inputs.work),
+        "out": str(inputs.out),
+        "run": asdict(inputs.run),
+    }
+    script = Path(__file__).with_name("run_stage.py")
+    with subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE, cwd=Path.cwd()) as process:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(spec).encode())
+        process.stdin.close()
+        while steps_done(inputs.work / "train" / "metrics.jsonl") < KILL_AT:
+            assert process.poll() is None, "the stage ended before it could be killed"
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not inputs.out.exists()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_killed_stage_resumes_to_bitwise_equal_weights(
+    case: str, workshop: Workshop, base_model: Path, tmp_path: Path
+) -> None:
+    stage_name, config = CASES[case]
+    data = {
+        "pretrain": (workshop.dataset("prose"),),
+        "code": (
+            workshop.dataset("programs"),
+            workshop.dataset("talks", weight=0.5),
+            workshop.dataset("prose", weight=0.5, role="replay"),
+        ),
+        "sft": (workshop.dataset("talks"), workshop.dataset("prose", weight=0.25, role="replay")),
+    }[stage_name]
+    parent = None if stage_name == "pretrain" else base_model
+    stage = stages.get(stage_name)
+
+    whole = workshop.inputs(tmp_path / "whole", *data, parent=parent)
+    reference = stage.run(stage.Config.parse(config), whole, 7)
+
+    torn = workshop.inputs(tmp_path / "torn", *data, parent=parent)
+    torn = replace(torn, run=replace(torn.run, checkpoint_every_steps=CHECKPOINT_EVERY))
+    run_and_kill(stage_name, config, torn, 7)
+    resumed = stage.run(stage.Config.parse(config), torn, 7)
+
+    assert resumed.report["resumed_from"] >= KILL_AT - CHECKPOINT_EVERY
+    assert resumed.cost.tokens == reference.cost.tokens
+    for file in sorted(p.relative_to(whole.out) for p in whole.out.rglob("*.safetensors")):
+        assert (torn.out / file).read_bytes() == (whole.out / file).read_bytes(), file
+    curve = [json.loads(line) for line in resumed.curves.read_text().splitlines()]
+    assert [row["step"] for row in curve] == list(range(1, reference.cost.steps + 1))

@@ -1,0 +1,75 @@
+"""A tiny workshop: frozen datasets, a tokenizer and a shape, from which a stage runs in a second or two."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bottega.data.frozen import freeze
+from bottega.data.sources import ReadOptions, SourceSpec
+from bottega.stages.base import DatasetInput, RunOptions, StageInputs
+
+SHAPE = {"hidden_size": 32, "num_layers": 2, "num_heads": 2, "num_kv_heads": 1}
+ANIMALS = ("cat", "dog", "bird", "horse", "cow", "mouse", "fish", "frog")
+PLACES = ("mat", "roof", "chair", "hill", "road", "river", "box", "bed")
+
+
+def prose() -> list[dict[str, Any]]:
+    return [
+        {
+            "text": f"The {a} sat on the {p}, and the {b} looked at the {a}. {i} times it looked.",
+            "license": "CC0-1.0",
+        }
+        for i, (a, p, b) in enumerate((a, p, b) for a in ANIMALS for p in PLACES for b in ANIMALS[:4])
+    ]
+
+
+def programs() -> list[dict[str, Any]]:
+    return [
+        {"text": f"def {a}_{p}(x):\n    return x * {i} + {len(a)}\n", "license": "MIT"}
+        for i, (a, p) in enumerate((a, p) for a in ANIMALS for p in PLACES)
+    ]
+
+
+def talks() -> list[dict[str, Any]]:
+    return [
+        {
+            "messages": [
+                {"role": "user", "content": f"Where did the {a} number {i} sit?"},
+                {"role": "assistant", "content": f"On the {p}."},
+            ],
+            "license": "Apache-2.0",
+        }
+        for i, (a, p) in enumerate((a, p) for a in ANIMALS for p in PLACES)
+    ]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    root: Path
+    tokenizer: Path
+
+    def dataset(self, name: str, rows: list[dict[str, Any]] | None = None, **entry: Any) -> DatasetInput:
+        """The dataset of this name, frozen from ``rows`` where it is not there yet."""
+        folder = self.root / "datasets" / name
+        if not folder.exists():
+            assert rows is not None
+            file = self.root / f"{name}.jsonl"
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            freeze([SourceSpec(uri=f"file:{file}")], folder, ReadOptions(heldout_fraction=0.1))
+        return DatasetInput(folder, name=name, **entry)
+
+    def inputs(
+        self, where: Path, *data: DatasetInput, parent: Path | None = None, **more: Any
+    ) -> StageInputs:
+        return StageInputs(
+            parents=() if parent is None else (parent,),
+            tokenizer=self.tokenizer,
+            datasets=data,
+            work=where / "work",
+            out=where / "model",
+            run=RunOptions(precision="float32", device="cpu", compile="off", threads=1, progress=False),
+            **more,
+        )
