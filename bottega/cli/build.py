@@ -51,7 +51,8 @@ ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads; all cores where left out.")
 ]
 CompileOption = Annotated[
-    bool, typer.Option("--compile/--no-compile", help="Compile the training step where that pays.")
+    Literal["auto", "on", "off"],
+    typer.Option("--compile", help="Compile the training step; auto does so where it pays."),
 ]
 
 
@@ -76,7 +77,7 @@ def up(
     precision: PrecisionOption = "auto",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
-    compile: CompileOption = True,
+    compile: CompileOption = "auto",
 ) -> None:
     """Raise a whole family, show its scoreboard, and open a chat with its best model."""
     from bottega.lineage.options import BuildOptions
@@ -113,7 +114,7 @@ def build(
     precision: PrecisionOption = "auto",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
-    compile: CompileOption = True,
+    compile: CompileOption = "auto",
     evaluate: Annotated[
         bool, typer.Option("--eval/--no-eval", help="Evaluate each model once it is built.")
     ] = True,

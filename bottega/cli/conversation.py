@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,14 +34,11 @@ class Conversation:
     forgotten: int = 0  # messages that fit no more, in the last prompt
 
     def __post_init__(self) -> None:
-        from bottega.lineage.loading import load
+        from bottega.lineage.loading import load, stop_ids
 
         self.name, self.speaks = _who(self.folder)
         self.model, self.tokenizer = load(self.folder, self.device)
-        self._stop = {
-            self.tokenizer.eot,
-            *((self.tokenizer.im_end,) if self.speaks else ()),
-        }
+        self._stop = stop_ids(self.tokenizer, speaks=self.speaks)
 
     def clear(self) -> None:
         """Begin anew."""
@@ -53,7 +50,7 @@ class Conversation:
         self.folder, self.name, self.speaks = other.folder, other.name, other.speaks
         self.model, self.tokenizer, self._stop = other.model, other.tokenizer, other._stop
 
-    def ask(self, text: str) -> Iterator[str]:
+    def ask(self, text: str) -> Generator[str, None, None]:
         """The answer in pieces that may be shown at once. What was shown is kept, even where the reader stops it."""
         from bottega.engine.plain import stream
         from bottega.engine.text import TextStream
@@ -100,7 +97,9 @@ class Conversation:
 
     def _encode(self, messages: list[Message]) -> list[int]:
         if not self.speaks:
-            return [self.tokenizer.eot, *self.tokenizer.encode(messages[-1].content)]
+            from bottega.lineage.loading import beginning
+
+            return beginning(self.tokenizer, messages[-1].content)
         from bottega.data.chat import encode_chat
 
         system = [Message("system", self.system)] if self.system else []

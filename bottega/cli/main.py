@@ -12,6 +12,8 @@ from bottega.cli import build, data, doctor, evaluate, exchange, show, talk
 from bottega.errors import UserError
 
 INTERRUPTED, USER_ERROR, BUG = 130, 2, 1
+# The parser's own errors. Some versions of typer carry click inside, so the class is found by its heir.
+_USAGE = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
 
 app = typer.Typer(
     name="bottega",
@@ -73,14 +75,12 @@ def run(arguments: list[str]) -> int:
 
 
 def _explain(error: Exception) -> int:
-    import click
-
-    if isinstance(error, click.exceptions.Abort):
-        _say_red("Interrupted.", style="yellow")
+    if isinstance(error, typer.Abort):  # what the parser makes of Ctrl-C
+        _say_red(str(error.__cause__ or "") or "Interrupted.", style="yellow")
         return INTERRUPTED
-    if isinstance(error, click.ClickException):
-        error.show()
-        return error.exit_code
+    if isinstance(error, _USAGE):
+        error.show()  # type: ignore[attr-defined]
+        return USER_ERROR
     if _debug:
         import traceback
 

@@ -55,8 +55,9 @@ def lineage(recipe: FamilyOption = None, as_json: JsonOption = False, picture: P
         console = Console()
         console.print(tree(family, found), legend())
     for path in picture or ():
+        from bottega.lineage.picture import draw_family
 
-        drawchosen_family(family, found, path)
+        draw_family(family, found, path)
         typer.echo(f"Wrote {path}.", err=as_json)
 
 

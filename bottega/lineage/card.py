@@ -95,7 +95,7 @@ class Card(_Part):
     data: tuple[Data, ...] = ()
     licences: dict[str, int] = Field(default_factory=dict, description="of all data, its ancestors' included")
     knowledge_cutoff: str = Field(
-        "", description="the newest text's date, ancestors included; empty: not known"
+        default="", description="the newest text's date, ancestors included; empty: not known"
     )
     cost: Cost
     family_cost: dict[str, float] = Field(
@@ -109,7 +109,7 @@ class Card(_Part):
     files: dict[str, Weights] = {}
     command: str = ""
     versions: dict[str, str] = {}
-    made: str = Field("", description="when, in UTC")
+    made: str = Field(default="", description="when, in UTC")
 
     @property
     def version(self) -> str:
@@ -177,6 +177,16 @@ def own_version() -> str:
 def now() -> str:
     """The time in UTC, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def all_licences(data: Iterable[Data]) -> dict[str, int]:
+    """Records by licence over all of the data; a dataset that several models read counts once."""
+    by_dataset: dict[str, dict[str, int]] = {}
+    for entry in data:
+        known = by_dataset.setdefault(entry.digest, {})
+        for licence, records in entry.licences.items():
+            known[licence] = max(records, known.get(licence, 0))
+    return merge_licences(by_dataset.values())
 
 
 def merge_licences(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

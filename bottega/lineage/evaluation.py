@@ -52,12 +52,13 @@ class Evaluator:
     def _task(self, name: str, task_name: str) -> Score:
         import bottega.data.school  # noqa: F401  (fills the registry)
         from bottega.data.school.registry import TASKS, world
-        from bottega.evals.tasks import Mode, exact_match
+        from bottega.evals.prompting import Mode
+        from bottega.evals.tasks import exact_match
 
         if task_name not in TASKS:
             raise UserError(f"the school has no task {task_name!r}{did_you_mean(task_name, TASKS)}")
         task = TASKS[task_name]
         spoken = self.card.chat or self.card.stage == "sft"
-        mode: Mode = "completion" if task.mode == "completion" else "chat" if spoken else "plain"
+        mode: Mode = "plain" if task.mode == "chat" and not spoken else task.mode
         cases = task.cases(world(self.resolver.options.world(self.resolver.recipe)), TASK_CASES)
-        return exact_match(self.model, self.tokenizer, cases, mode, name=name)
+        return exact_match(self.model, self.tokenizer, cases, mode, name=name, stop=task.stop)

@@ -39,7 +39,7 @@ class ImportConfig(StageConfig):
         pattern=r"^[0-9a-f]{64}$", description="the content digest that `bottega import` printed"
     )
     source: str = Field(
-        "", description="a folder or hub id to fetch it from when it has not been imported yet"
+        default="", description="a folder or hub id to fetch it from when it has not been imported yet"
     )
 
 

@@ -21,3 +21,15 @@ def load(folder: Path, device: str = "auto") -> tuple[Decoder, Tokenizer]:
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     model = load_model(folder, dtype=choose_precision(chosen).dtype)
     return model.to(chosen).eval(), Tokenizer.load(folder)
+
+
+def stop_ids(tokenizer: Tokenizer, *, speaks: bool) -> set[int]:
+    """What ends an answer: the text's end and, for a model that was taught to chat, its turn's."""
+    marks = (tokenizer.eot, tokenizer.im_end if speaks else None)
+    return {mark for mark in marks if mark is not None}
+
+
+def beginning(tokenizer: Tokenizer, text: str) -> list[int]:
+    """A text to continue, as the beginning of a document."""
+    mark = [] if tokenizer.eot is None else [tokenizer.eot]
+    return mark + tokenizer.encode(text)

@@ -12,6 +12,7 @@ from bottega.lineage.card import (
     Cost,
     Data,
     Weights,
+    all_licences,
     merge_licences,
     now,
     read_card,
@@ -147,6 +148,8 @@ def _card(
     recipe, options = resolver.recipe, resolver.options
     spec = recipe.models[node.name]
     parents = [read_card(resolver.path(Node("model", parent))) for parent in spec.parent]
+    above = sorted(need for need in resolver.graph.ancestors(node) if need.kind == "model")
+    ancestors = [read_card(resolver.path(need)) for need in above]
     data = tuple(
         Data.model_validate(_fields(use) | {"withheld": _withheld(resolver, use.dataset)})
         for use in result.data
@@ -175,11 +178,11 @@ def _card(
         if tokenizer is None
         else {"name": tokenizer, "digest": resolver.standing(Node("tokenizer", tokenizer)).digest or ""},
         data=data,
-        licences=merge_licences([d.licences for d in data] + [p.licences for p in parents]),
+        licences=all_licences([*data, *(entry for card in ancestors for entry in card.data)]),
         knowledge_cutoff=max(filter(None, cutoffs), default=""),
         cost=cost,
         family_cost={
-            key: getattr(cost, key) + sum(p.family_cost.get(key, getattr(p.cost, key)) for p in parents)
+            key: getattr(cost, key) + sum(getattr(card.cost, key) for card in ancestors)
             for key in ("seconds", "tokens", "flops")
         },
         metrics=result.metrics,

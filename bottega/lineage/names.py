@@ -31,7 +31,7 @@ def find_model(home: Home, text: str, recipe: str | None = None) -> Path:
     folder = _newest(home, text, recipe)
     if folder is not None:
         return folder
-    if re.fullmatch(r"[0-9a-f]{%d,64}" % SHORTEST_PREFIX, text):
+    if re.fullmatch(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}", text):
         return _by_prefix(home, text)
     raise UserError(_unknown(home, text, recipe))
 

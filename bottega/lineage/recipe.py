@@ -28,8 +28,8 @@ class _Frozen(BaseModel):
 class Text(_Frozen):
     """A sentence in both languages of the house."""
 
-    en: str = Field("", description="English")
-    zh: str = Field("", description="Chinese")
+    en: str = Field(default="", description="English")
+    zh: str = Field(default="", description="Chinese")
 
 
 def _as_text(value: object) -> object:
@@ -54,11 +54,13 @@ BothLanguages = Annotated[Text, BeforeValidator(_as_text)]
 class RecipeInfo(_Frozen):
     """The ``[recipe]`` table."""
 
-    name: str = Field("", description="the family's name; the file's name where it is left out")
-    title: BothLanguages = Field(Text(), description="what pictures of the family are headed with")
-    description: str = Field("", description="one line on what the family is for")
-    seed: int = Field(0, description="the seed of every model that sets none of its own")
-    world_seed: int = Field(0, description="which world the school teaches; --world-seed overrides it")
+    name: str = Field(default="", description="the family's name; the file's name where it is left out")
+    title: BothLanguages = Field(default=Text(), description="what pictures of the family are headed with")
+    description: str = Field(default="", description="one line on what the family is for")
+    seed: int = Field(default=0, description="the seed of every model that sets none of its own")
+    world_seed: int = Field(
+        default=0, description="which world the school teaches; --world-seed overrides it"
+    )
 
 
 class DatasetSpec(_Frozen):
@@ -68,10 +70,14 @@ class DatasetSpec(_Frozen):
         min_length=1,
         description='what goes in: "school:prose-en", or a table with uri, records, weight and more',
     )
-    dedup: Literal["none", "exact", "near"] = Field("exact", description="which duplicates are removed")
-    heldout: float = Field(0.01, ge=0.0, lt=1.0, description="the share of records kept out of training")
+    dedup: Literal["none", "exact", "near"] = Field(
+        default="exact", description="which duplicates are removed"
+    )
+    heldout: float = Field(
+        default=0.01, ge=0.0, lt=1.0, description="the share of records kept out of training"
+    )
     cutoff: str = Field(
-        "", description="the date of its newest text, where known; for the card, changes nothing"
+        default="", description="the date of its newest text, where known; for the card, changes nothing"
     )
 
 
@@ -91,11 +97,12 @@ class DataUse(_Frozen):
 
     dataset: str = Field(description="a dataset of this recipe")
     sources: tuple[str, ...] = Field(
-        (), description="only these of its sources, by URI; all of them where empty"
+        default=(), description="only these of its sources, by URI; all of them where empty"
     )
-    weight: float = Field(1.0, gt=0.0, description="its share of the mixture, relative to the others")
+    weight: float = Field(default=1.0, gt=0.0, description="its share of the mixture, relative to the others")
     role: Literal["main", "replay"] = Field(
-        "main", description="replay is what an earlier stage saw, mixed in so that it is not forgotten"
+        default="main",
+        description="replay is what an earlier stage saw, mixed in so that it is not forgotten",
     )
 
 
@@ -104,28 +111,32 @@ class ModelSpec(_Frozen):
 
     stage: str = Field(description="the way it is made: pretrain, code, sft, import ...")
     role: Role = Field(
-        "model", description="model, control (shown, never served) or base (a step on the way)"
+        default="model", description="model, control (shown, never served) or base (a step on the way)"
     )
-    title: BothLanguages = Field(Text(), description="a few words for pictures and cards")
-    description: BothLanguages = Field(Text(), description="a sentence or two on what it is for")
+    title: BothLanguages = Field(default=Text(), description="a few words for pictures and cards")
+    description: BothLanguages = Field(default=Text(), description="a sentence or two on what it is for")
     parent: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
-        (), description="the model it is made from (or models, in a list)"
+        default=(), description="the model it is made from (or models, in a list)"
     )
-    tokenizer: str | None = Field(None, description="a tokenizer of this recipe; its parent's where left out")
+    tokenizer: str | None = Field(
+        default=None, description="a tokenizer of this recipe; its parent's where left out"
+    )
     data: tuple[Annotated[DataUse, BeforeValidator(_as_use)], ...] = Field(
-        (), description="what it is trained on"
+        default=(), description="what it is trained on"
     )
-    evals: tuple[str, ...] = Field((), description="evaluations, or lists of them from [evals]")
-    chat: bool = Field(False, description="whether one can talk to it; the first such model is built first")
-    seed: int | None = Field(None, description="its own seed, in place of the recipe's")
+    evals: tuple[str, ...] = Field(default=(), description="evaluations, or lists of them from [evals]")
+    chat: bool = Field(
+        default=False, description="whether one can talk to it; the first such model is built first"
+    )
+    seed: int | None = Field(default=None, description="its own seed, in place of the recipe's")
     config: SerializeAsAny[BaseModel] = Field(description="the stage's own configuration")
 
 
 class Examples(_Frozen):
     """The ``[examples]`` table: what each model is asked for its card."""
 
-    chat: tuple[str, ...] = Field((), description="requests put to models one can talk to")
-    completion: tuple[str, ...] = Field((), description="beginnings given to the others")
+    chat: tuple[str, ...] = Field(default=(), description="requests put to models one can talk to")
+    completion: tuple[str, ...] = Field(default=(), description="beginnings given to the others")
 
 
 class Recipe(_Frozen):
@@ -217,9 +228,10 @@ def parse(text: str, file: str) -> Recipe:
     assert info is not None and examples is not None
     if not info.name:
         info = info.model_copy(update={"name": Path(file).stem})
+    sections: dict[str, Any] = {key: MappingProxyType(value) for key, value in parts.items()}
     recipe = Recipe.model_construct(
         info=info, evals=MappingProxyType(lists), examples=examples, file=file,
-        **{key: MappingProxyType(value) for key, value in parts.items()},
+        **sections,
     )  # fmt: skip
     from bottega.lineage.soundness import check
 

@@ -163,19 +163,21 @@ def _telling(error: ValidationError, table: Mapping[str, Any]) -> list[dict[str,
     Where a value may be of several types, pydantic reports each type's complaint under the type's name; only the
     complaints of the type that was meant are kept: those deeper than "this is of another type".
     """
-    details = []
+    details: list[dict[str, Any]] = []
     for detail in error.errors():
         path, of_union = _as_written(tuple(detail["loc"]), detail["type"], table)
-        details.append(dict(detail) | {"loc": path, "wrong_branch": of_union and detail["type"].endswith("_type")})
-    kept = [
+        details.append(
+            dict(detail) | {"loc": path, "wrong_branch": of_union and detail["type"].endswith("_type")}
+        )
+    return [
         detail
         for detail in details
         if not detail["wrong_branch"]
         or not any(
-            other["loc"][: len(detail["loc"])] == detail["loc"] and not other["wrong_branch"] for other in details
+            other["loc"][: len(detail["loc"])] == detail["loc"] and not other["wrong_branch"]
+            for other in details
         )
     ]
-    return kept
 
 
 def _as_written(location: Path, kind: str, table: object) -> tuple[Path, bool]:

@@ -11,25 +11,34 @@ LONGEST_ANSWER = 96
 
 
 def sample(folder: Path, prompts: Sequence[str], *, chat: bool, device: str = "auto") -> tuple[Sample, ...]:
-    """Greedy answers to the prompts, by the chat template or as continuations."""
+    """Greedy answers to the prompts, by the chat template or as continuations; prompts too long for it are left out."""
     if not prompts:
         return ()
     from bottega.data.chat import encode_chat
     from bottega.data.records import Message
     from bottega.engine.plain import generate
-    from bottega.lineage.loading import load
+    from bottega.lineage.loading import beginning, load, stop_ids
 
     model, tokenizer = load(folder, device)
+    limit = model.config.max_positions - LONGEST_ANSWER
     if chat:
-        rows = [
-            list(encode_chat(tokenizer, (Message("user", prompt),), add_generation_prompt=True).ids)
+        rows = {
+            prompt: list(encode_chat(tokenizer, (Message("user", prompt),), add_generation_prompt=True).ids)
             for prompt in prompts
-        ]
-        stop = {tokenizer.im_end, tokenizer.eot}
+        }
     else:
-        rows = [[tokenizer.eot, *tokenizer.encode(prompt)] for prompt in prompts]
-        stop = {tokenizer.eot}
-    longest = max(1, min(LONGEST_ANSWER, model.config.max_positions - max(map(len, rows))))
-    answers = generate(model, rows, max_new_tokens=longest, stop_ids=stop)
-    said = (tokenizer.decode([token for token in answer if token not in stop]) for answer in answers)
-    return tuple(Sample(prompt=prompt, answer=answer) for prompt, answer in zip(prompts, said, strict=True))
+        rows = {prompt: beginning(tokenizer, prompt) for prompt in prompts}
+    short = {
+        prompt: ids for prompt, ids in rows.items() if len(ids) <= max(limit, model.config.max_positions // 2)
+    }
+    if not short:
+        return ()
+    room = model.config.max_positions - max(map(len, short.values()))
+    answers = generate(
+        model,
+        list(short.values()),
+        max_new_tokens=min(LONGEST_ANSWER, room),
+        stop_ids=stop_ids(tokenizer, speaks=chat),
+    )
+    said = (tokenizer.decode(answer) for answer in answers)
+    return tuple(Sample(prompt=prompt, answer=answer) for prompt, answer in zip(short, said, strict=True))
