@@ -48,16 +48,18 @@ class FloorExamples(Protocol):
 class EvalTask:
     """Checkable held-out cases of one ability.
 
-    ``completion``: ``messages[0].content`` is continued verbatim, and the answer runs to the newline.
+    ``completion``: ``messages[0].content`` is continued verbatim, and the answer runs to ``stop``.
+    ``fill``: two messages, what stands before and after the gap; the answer is the line between them.
     ``chat``: the messages are rendered by the chat template, and the answer is the assistant's turn.
     """
 
     name: str
-    mode: Literal["completion", "chat"]
+    mode: Literal["completion", "fill", "chat"]
     language: Language
     description: str
     cases: Cases
     floor_examples: FloorExamples | None = None  # None: no floor but zero (programs)
+    stop: str = "\n"  # where a completion ends; a blank line where an answer spans lines
 
 
 PARTS: dict[str, Part] = {}
