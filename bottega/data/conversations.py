@@ -129,7 +129,7 @@ def _docstring_code(row: Fields, origin: Origin) -> Document:
 
 
 def _documented(docstring: str, code: str) -> str:
-    """The function with its documentation string where Python has it; above it, as comments, where that cannot be."""
+    """The function with its documentation string where Python has it; as comments above, failing that."""
     comment = "".join(f"# {line}\n" for line in docstring.splitlines())
     try:
         function = ast.parse(code).body[0]
@@ -171,7 +171,7 @@ def _unix(code: str) -> str:
 
 
 def _labelled(row: Fields, origin: Origin) -> Labelled:
-    """A text with a label: true or false, or the name of the one category that holds (of the others nothing is known)."""
+    """A text with a label: true or false, or the name of the category that holds (others are unknown)."""
     if "categories" in row:
         given = row["categories"]
         if isinstance(given, str):  # CSV carries it as JSON

@@ -12,9 +12,10 @@ _GLOB = "*?["
 
 
 def find_files(pattern: str, data: Path | None) -> list[tuple[str, Path]]:
-    """(name, path) of every file, sorted by name; the name is relative to the folder before the first wildcard.
+    """(name, path) of every file, sorted by name, which is relative to the folder before the first wildcard.
 
-    Names, not paths, go into row ids and digests, so that a moved folder keeps them. Raises ``UserError`` when there is none.
+    Names, not paths, go into row ids and digests, so that a moved folder keeps them. Raises ``UserError``
+    when there is none.
     """
     path = _expanded(pattern, data)
     parts = path.parts
@@ -25,9 +26,7 @@ def find_files(pattern: str, data: Path | None) -> list[tuple[str, Path]]:
     if not root.is_dir():
         raise UserError(f"file:{pattern}: {_first_missing(root)}")
     if path.is_dir():
-        raise UserError(
-            f"file:{pattern}: is a folder; name its files, with a wildcard: file:{pattern.rstrip('/')}/*.jsonl.gz"
-        )
+        raise UserError(f"file:{pattern}: is a folder; name its files: file:{pattern.rstrip('/')}/*.jsonl.gz")
     if path.is_file():
         return [(path.name, path)]
     found = (file for file in root.glob(str(Path(*parts[fixed:]))) if file.is_file())

@@ -1,7 +1,7 @@
 """Datasets of the Hugging Face hub, streamed through ``datasets``, and local folders in the hub's layout.
 
-``hf:owner/dataset:split``, ``hf:owner/dataset@commit:split``, ``hf:owner/dataset/config:split``, ``hf:./folder:split``.
-The commit that was read is recorded, so that a dataset can be read again as it was.
+``hf:owner/dataset:split``, ``hf:owner/dataset@commit:split``, ``hf:owner/dataset/config:split``,
+``hf:./folder:split``. The commit that was read is recorded, so that a dataset can be read again as it was.
 """
 
 from __future__ import annotations
@@ -78,8 +78,7 @@ def open_hub(uri: str) -> HubDataset:
             f"{uri}: the hub does not give {at.repo}: {reason}; check the name and the network, "
             "or use a local folder (hf:./folder:split)"
         ) from error
-    card_data = info.card_data.to_dict() if info.card_data else {}
-    licence = card_data.get("license")
+    licence = getattr(info.card_data, "license", None)
     return HubDataset(at, at.repo, info.sha, licence if isinstance(licence, str) else None)
 
 

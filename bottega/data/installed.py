@@ -1,17 +1,18 @@
 """The Python that is installed, as text to learn from: ``python:stdlib`` and ``python:packages``.
 
-``python:stdlib`` is the source of the standard library, its documentation strings and the language's help topics;
-``python:packages`` the sources of the installed packages whose metadata states a permissive licence.
+``python:stdlib`` is the source of the standard library, its documentation strings and the language's help
+topics, ``python:packages`` the sources of the installed packages whose metadata states a permissive licence.
 """
 
 from __future__ import annotations
 
 import ast
+import email.message
 import sysconfig
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from bottega.data import licences
 from bottega.data.records import Document, Origin
@@ -87,7 +88,7 @@ def _stdlib(uri: str) -> Iterator[Document]:
 
 
 def _documentation(source: str, module: str) -> str:
-    """What the documentation strings of a module say: the module, then each class and function, by its full name."""
+    """A module's documentation strings: its own, then each class's and function's under its full name."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
@@ -111,7 +112,7 @@ def _documentation(source: str, module: str) -> str:
 
 
 def _packages(uri: str, report: ReadReport) -> Iterator[Document]:
-    """Sources of every permissive package, by name; the files of the others are counted under their licence."""
+    """Sources of every permissive package, by name; files of the others are counted under their licence."""
     found = {(package.metadata["Name"] or "").lower(): package for package in metadata.distributions()}
     for name in sorted(found):
         package = found[name]
@@ -131,15 +132,17 @@ def _packages(uri: str, report: ReadReport) -> Iterator[Document]:
 
 
 def package_licence(package: metadata.Distribution) -> str:
-    """The licence that a package's metadata states: the SPDX expression, else the classifier, else a short free text."""
-    about = package.metadata
+    """The licence in a package's metadata: its SPDX expression, else classifiers, else a short free text."""
+    about = cast(email.message.Message, package.metadata)
     expression = about.get("License-Expression")
     if expression:
         return licences.normalise(expression)
     classifiers = (
         line.split(" :: ")[-1] for line in about.get_all("Classifier") or () if line.startswith("License ::")
     )
-    named = [licences.normalise(line) for line in classifiers if line != "OSI Approved"]
+    named = [
+        licences.normalise(line) for line in classifiers if line not in ("OSI Approved", "DFSG approved")
+    ]
     free = " ".join((about.get("License") or "").split())
     if named:
         # "BSD License" is less than "BSD-3-Clause", which the free text may say.

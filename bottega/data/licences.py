@@ -1,7 +1,8 @@
 """What a record's licence lets us do: names made uniform, and sorted into four classes.
 
-A licence is data about data, written by many hands ("CC BY-SA 4.0", "cc-by-sa-4.0", "MIT License", "Apache 2.0"). The
-name is normalised towards SPDX, then classified. What cannot be recognised is ``unclear``: it is never guessed to be free.
+Licences are written by many hands ("CC BY-SA 4.0", "cc-by-sa-4.0", "MIT License", "Apache 2.0"). A name is
+normalised towards SPDX, then classified. What cannot be recognised is ``unclear``: it is never guessed to be
+free.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ UNSTATED = "unstated"
 NC_FOLDER = "non-commercial (folder nc)"
 
 _PERMISSIVE = {
-    "0BSD", "AFL-3.0", "Apache-2.0", "Artistic-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC-BY", "CC0-1.0",
-    "CDLA-Permissive-2.0", "CNRI-Python", "HPND", "ISC", "MIT", "MIT-0", "MIT-CMU", "NCSA", "ODC-By-1.0", "PDDL-1.0",
-    "PSF-2.0", "Python-2.0", "Public domain", "UPL-1.0", "Unicode-3.0", "Unlicense", "WTFPL", "X11", "ZPL-2.1", "Zlib",
+    "0BSD", "AFL-3.0", "Apache-2.0", "Artistic-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0",
+    "CC-BY", "CC0-1.0", "CDLA-Permissive-2.0", "CNRI-Python", "HPND", "ISC", "MIT", "MIT-0", "MIT-CMU", "NCSA",
+    "ODC-By-1.0", "PDDL-1.0", "PSF-2.0", "Python-2.0", "Public domain", "UPL-1.0", "Unicode-3.0", "Unlicense",
+    "WTFPL", "X11", "ZPL-2.1", "Zlib",
 }  # fmt: skip
 _SHARE_ALIKE = {
     "AGPL", "CC-BY-SA", "CDLA-Sharing-1.0", "EPL-2.0", "EUPL-1.2", "GFDL", "GPL", "LGPL", "MPL-1.1", "MPL-2.0",
     "ODbL-1.0",
 }  # fmt: skip
-# Longer spellings that metadata and dataset cards use, after lower-casing and turning every separator into one space.
+# Spellings of package metadata and dataset cards, in lower case, with every separator one space.
 _SPELLINGS = {
     "academic free license": "AFL-3.0",
     "afl 3 0": "AFL-3.0",
@@ -78,7 +80,8 @@ _COPYLEFT = re.compile(r"^(agpl|lgpl|gpl|gfdl)(?:v?\d+)?\b")
 
 @lru_cache(maxsize=4096)
 def normalise(name: str) -> str:
-    """The licence's usual short name where it is known ("Apache License 2.0" is "Apache-2.0"), else the name, trimmed.
+    """The licence's short name where it is known ("Apache License 2.0" is "Apache-2.0"), else the name,
+    trimmed.
 
     A note in parentheses ("MIT (GPT-4 output)") is kept, for the card to show.
     """
@@ -111,7 +114,7 @@ def classify(name: str) -> LicenceClass:
 
 
 def let_in(name: str, *, include_nc: bool = False, include_unclear: bool = False) -> bool:
-    """Whether records of this licence may be trained on under the flags ``--include-nc`` and ``--include-unclear``."""
+    """Whether such records may be trained on, under the flags ``--include-nc`` and ``--include-unclear``."""
     kind = classify(name)
     return (
         kind in ("permissive", "share-alike")
@@ -121,7 +124,7 @@ def let_in(name: str, *, include_nc: bool = False, include_unclear: bool = False
 
 
 def _classify_one(name: str) -> LicenceClass:
-    known = _canonical(name.strip(" ()"))
+    known = _canonical(name.strip(" ()").split(" WITH ")[0])  # an exception only adds permissions
     if known is None:
         return "unclear"
     family = re.sub(r"-\d[\d.]*$", "", known)

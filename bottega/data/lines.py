@@ -1,7 +1,8 @@
 """Lines of text files, plain or gzip, one at a time, with bounds: never more than one line of a file is held.
 
-What is wrong with a single line (too long, not UTF-8, NUL bytes) is given to ``reject`` with its number and byte offset,
-and reading goes on if ``reject`` returns. What is wrong with the file (cut short, not gzip at all) always raises.
+What is wrong with a single line (too long, not UTF-8, NUL bytes) is given to ``reject`` with its number and
+byte offset, and reading goes on if ``reject`` returns. What is wrong with the file (cut short, not gzip)
+always raises.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _FOREIGN_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 class BadRowError(UserError):
-    """One row that cannot be used: where it is, and why. ``--skip-bad-rows`` counts it instead of raising it."""
+    """One row that cannot be used: where it is, and why. ``--skip-bad-rows`` counts it instead."""
 
     def __init__(self, file: str, line: int, reason: str) -> None:
         super().__init__(f"{file}, line {line}: {reason}")
@@ -45,7 +46,7 @@ def raise_bad_row(bad: BadRowError) -> None:
 
 @contextmanager
 def open_bytes(path: Path, name: str) -> Iterator[BinaryIO]:
-    """The file's bytes, decompressed where its name ends in .gz. Raises ``UserError`` for what is not what it says."""
+    """The file's bytes, decompressed where its name ends in .gz. Raises ``UserError`` where they are not."""
     try:
         raw = path.open("rb", buffering=_BUFFER_BYTES)
     except OSError as error:
@@ -66,7 +67,7 @@ def open_bytes(path: Path, name: str) -> Iterator[BinaryIO]:
             yield raw
             return
         with gzip.GzipFile(fileobj=raw) as unzipped:
-            # BufferedReader asks GzipFile for large blocks, where GzipFile's own lines come out of 8 KiB ones.
+            # Asked for large blocks, where GzipFile's own lines come out of 8 KiB ones.
             yield cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, unzipped), _BUFFER_BYTES))
 
 
@@ -77,8 +78,8 @@ def damage_named(name: str, where: Callable[[], str]) -> Iterator[None]:
         yield
     except EOFError as error:
         raise UserError(
-            f"{name}: truncated gzip: the file ends in the middle of its data, after {where()}; fetch it again "
-            "(the rows before the cut are not taken for the whole)"
+            f"{name}: truncated gzip: the file ends in the middle of its data, after {where()}; "
+            "fetch it again (the rows before the cut are not taken for the whole)"
         ) from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{name}: damaged gzip after {where()}: {error}; fetch the file again") from error

@@ -50,7 +50,7 @@ def _transcripts(row: Fields, origin: Origin) -> Comparison:
     chosen, rejected = (_spoken(text(row, name), name) for name in ("chosen", "rejected"))
     if chosen[:-1] != rejected[:-1]:
         raise ShapeError(
-            "`chosen` and `rejected` are transcripts of different conversations; only the last answer may differ"
+            "`chosen` and `rejected` are different conversations; only their last answers may differ"
         )
     return _chosen(chosen[:-1], Answer(chosen[-1]), Answer(rejected[-1]), row, origin)
 
@@ -84,7 +84,7 @@ def _prompt(row: Fields) -> tuple[Message, ...]:
 
 
 def _pair(row: Fields, origin: Origin) -> Comparison:
-    """prompt/chosen/rejected, each text or messages (whose last is the answer, after the prompt's own where repeated)."""
+    """prompt/chosen/rejected, each text or messages; these may repeat the prompt's before the answer."""
     asked = _prompt(row)
     answers = []
     for name in ("chosen", "rejected"):
@@ -133,7 +133,7 @@ def _ranked(asked: tuple[Message, ...], row: Fields, origin: Origin) -> Comparis
     ranks = [integer(rank, "ranks") for rank in items(row, "ranks")]
     if len(answers) < 2 or len(ranks) != len(answers):
         raise ShapeError(
-            f"{len(answers)} `answers` and {len(ranks)} `ranks`; there must be two or more, and as many of each"
+            f"{len(answers)} `answers` and {len(ranks)} `ranks`; there must be two or more, and one for one"
         )
     made = []
     for answer in answers:

@@ -1,7 +1,7 @@
 """Rows of data files: JSON lines, JSON arrays, CSV, Parquet and plain text, each streamed.
 
-A row is a dict of fields with the number of the line (of the row, in Parquet) where it starts. No reader holds more than
-one row, or one small batch of a Parquet file, in memory.
+A row is a dict of fields with the number of the line (of the row, in Parquet) where it starts. No reader
+holds more than one row, or one small batch of a Parquet file, in memory.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Reading:
 
 
 def read_rows(path: Path, name: str, reading: Reading) -> Iterator[Row]:
-    """The rows of one file, by the ending of its name. Raises ``UserError`` for an unknown ending or an unusable file."""
+    """The rows of one file, by the ending of its name. Raises ``UserError`` for an unknown or unusable one."""
     for ending, reader in READERS.items():
         if name.endswith((ending, f"{ending}.gz")):
             yield from reader(path, name, reading)
@@ -71,7 +71,7 @@ def _json_lines(path: Path, name: str, reading: Reading) -> Iterator[Row]:
             continue
         if not isinstance(value, dict):
             reading.reject(BadRowError(name, line, _not_an_object(value)))
-        elif "\\ud" in text.lower() and _has_half_character(value):
+        elif ("\\ud" in text or "\\uD" in text) and _has_half_character(value):
             reading.reject(
                 BadRowError(name, line, "invalid text: half of a character (a lone \\ud... escape)")
             )
@@ -89,7 +89,7 @@ def _has_half_character(value: object) -> bool:
 
 
 def _json_values(path: Path, name: str, reading: Reading) -> Iterator[Row]:
-    """A JSON array of objects, or objects one after the other, decoded value by value from a sliding window of text."""
+    """A JSON array of objects, or objects one after the other, decoded one by one from a sliding window."""
     decoder, utf8 = json.JSONDecoder(), codecs.getincrementaldecoder("utf-8-sig")()
     window, at, line, offset = "", 0, 1, 0
     ended, in_array, first = False, False, True
@@ -119,7 +119,8 @@ def _json_values(path: Path, name: str, reading: Reading) -> Iterator[Row]:
             if ended and not waiting:
                 if in_array:
                     raise UserError(
-                        f"{name}, line {line}: the JSON array is not closed: the file was cut short; fetch it again"
+                        f"{name}, line {line}: the JSON array is not closed: the file was cut short; fetch it"
+                        " again"
                     )
                 return
             if ended or waiting > reading.max_row_bytes:
@@ -148,7 +149,8 @@ def _value_at(
 
 def _broken_value(name: str, line: int, window: str, ended: bool, max_row_bytes: int) -> str:
     _, _, fault = _value_at(json.JSONDecoder(), window, 0)
-    # A string that is cut is reported where it starts; anything else wrong before the window's end is really wrong.
+    # A string that is cut is reported where it starts; all else wrong before the window's end is really
+    # wrong.
     if not ended and (fault is None or fault.msg.startswith("Unterminated") or fault.pos >= len(window) - 16):
         return (
             f"{name}, line {line}: the row is longer than the limit of {max_row_bytes / 2**20:g} MiB; "
@@ -169,7 +171,8 @@ def _csv(path: Path, name: str, reading: Reading) -> Iterator[Row]:
 
     def texts() -> Iterator[str]:
         nonlocal last
-        for last, text in lines:
+        for number, text in lines:
+            last = number
             yield text + "\n"
 
     reader = csv.reader(texts(), strict=True)
@@ -218,10 +221,10 @@ def _parquet(path: Path, name: str, reading: Reading) -> Iterator[Row]:
 
 
 def _text(path: Path, name: str, reading: Reading) -> Iterator[Row]:
-    """Plain text as documents: paragraphs (parted by blank lines) are gathered until ``document_chars`` is reached.
+    """Plain text as documents: paragraphs (parted by blank lines) are gathered up to ``document_chars``.
 
-    A document ends at the end of a paragraph, or, where no blank line comes, at the end of the line with which it is
-    twice as long as asked.
+    A document ends with the paragraph that reaches this length, or, where no blank line comes, with the line
+    that makes it twice as long.
     """
     held: list[str] = []
     size, start = 0, 1

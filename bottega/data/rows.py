@@ -11,14 +11,14 @@ Fields = dict[str, object]
 
 
 class ShapeError(ValueError):
-    """A row that is not of the shape: what is wrong with which field. The caller adds the file and the line."""
+    """A row that is not of its shape: what is wrong with which field. The caller adds file and line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """One known kind of row.
 
-    ``needs`` are the fields every such row has; ``accepts`` looks at values, where two shapes share their fields.
+    ``needs`` are the fields every such row has; ``accepts`` looks further, where two shapes share these.
     """
 
     name: str

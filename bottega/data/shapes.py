@@ -1,8 +1,9 @@
 """What a row is, told by its fields: row dict -> Record.
 
-A *shape* is a set of fields that public data sets agree on (OpenAI chat messages, Alpaca, ShareGPT, ...). The first shape
-of ``SHAPES`` whose fields a row has is its shape, unless the source names one. A source whose fields carry other names maps
-them (``fields = {prompt = "question", completion = "answer"}``), see ``FieldMap``.
+A *shape* is a set of fields that public data sets agree on (OpenAI chat messages, Alpaca, ShareGPT, ...). The
+first shape of ``SHAPES`` whose fields a row has is its shape, unless the source names one. A source whose
+fields carry other names maps them (``fields = {prompt = "question", completion = "answer"}``), see
+``FieldMap``.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ _HOLE = re.compile(r"\{(\w+(?:\.\w+)*)\}")
 class FieldMap:
     """A source's own names for a shape's fields.
 
-    Each value is the row's field (``"question"``), a path into it (``"question.stem"``), or a text with fields in braces
-    (``"{title}\\n\\n{text}"``). The fields it uses are gone from the row that the shapes then see.
+    Each value is the row's field (``"question"``), a path into it (``"question.stem"``), or a text with
+    fields in braces (``"{title}\\n\\n{text}"``). The fields it uses are gone from the row that the shapes
+    then see.
     """
 
     fields: Mapping[str, str]
@@ -77,7 +79,8 @@ def find_shape(row: Fields, asked: str | None = None) -> Shape:
         lacking = [name for name in shape.needs if name not in row]
         if lacking:
             raise ShapeError(
-                f"the shape {asked} needs {_quoted(shape.needs)}; missing: {_quoted(lacking)}; fields found: {_names(row)}"
+                f"the shape {asked} needs {_quoted(shape.needs)}; "
+                f"missing: {_quoted(lacking)}; fields found: {_names(row)}"
             )
         return shape
     for shape in _candidates(tuple(row)):
@@ -102,7 +105,7 @@ def named_shape(name: str) -> Shape:
 
 
 def read_row(row: Fields, origin: Origin, shape: Shape | None = None) -> Record:
-    """The record of one row. Raises ``ShapeError`` where its fields or their values are not those of a shape."""
+    """The record of one row. Raises ``ShapeError`` where its fields or values are not those of a shape."""
     return (shape or find_shape(row)).read(row, origin)
 
 
@@ -114,10 +117,12 @@ def _nothing_fits(row: Fields) -> str:
     near = ""
     if overlap(nearest):
         lacking = [name for name in nearest.needs if name not in row]
-        missing = f"{_quoted(lacking)} is missing" if lacking else "the values are of another kind"
+        missing = f"without {_quoted(lacking)}" if lacking else "whose other fields or values differ"
         near = f"; nearest: {nearest.name} ({missing})"
-    known = ", ".join(f"{shape.name} ({', '.join(shape.needs)})" for shape in SHAPES.values())
-    return f"the row fits no known shape; fields found: {_names(row)}{near}; map fields with `fields`; shapes known: {known}"
+    return (
+        f"the row fits no known shape; fields found: {_names(row)}{near}; name the fields with `fields`, "
+        f"or leave such rows out with --skip-bad-rows; shapes known: {', '.join(SHAPES)}"
+    )
 
 
 def _as_text(value: object) -> str:

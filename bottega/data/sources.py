@@ -1,8 +1,8 @@
 """Sources: a URI becomes a stream of records.
 
 ``file:path/*.jsonl.gz`` (also .json, .csv, .parquet, .txt), ``hf:owner/dataset:split``, ``python:stdlib``,
-``python:packages``, ``school:NAME``. Every stream is in a fixed order, or in a shuffled order fixed by a seed; each record
-knows its row and its licence; what is left out is counted in a ``ReadReport``.
+``python:packages``, ``school:NAME``. Every stream is in a fixed order, or in a shuffled one fixed by a seed;
+each record knows its row and its licence; what is left out is counted in a ``ReadReport``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,7 +55,8 @@ class SourceSpec(BaseModel):
     fields: Annotated[
         dict[str, str],
         Field(
-            description='the row\'s names for the shape\'s fields: prompt = "question", text = "{title}: {body}"'
+            description='the row\'s own names for a shape\'s fields: prompt = "question", text = "{title}:
+            {body}"'
         ),
     ] = {}
     mixed: Annotated[bool, Field(description="allow rows of different shapes in one file")] = False
@@ -122,8 +124,8 @@ _SCHEMES: dict[str, _Scheme] = {}
 def register_scheme(name: str, opener: Opener, *, own_splits: bool = False) -> None:
     """Teach ``open_source`` the URIs ``name:...``.
 
-    ``opener(uri, options)`` yields records in a fixed order. With ``own_splits`` it heeds ``options.split`` itself, and may
-    be endless; else the records are split by content like all others.
+    ``opener(uri, options)`` yields records in a fixed order. With ``own_splits`` it heeds ``options.split``
+    itself, and may be endless; else the records are split by content like all others.
     """
 
     def read(spec: SourceSpec, options: ReadOptions, report: ReadReport) -> Iterator[Record]:
@@ -135,14 +137,15 @@ def register_scheme(name: str, opener: Opener, *, own_splits: bool = False) -> N
 
 
 def has_own_splits(spec: SourceSpec) -> bool:
-    """Whether the source makes its own held-out part (and may be endless, so that ``records`` has to bound it)."""
+    """Whether the source makes its own held-out part (and may be endless: ``records`` has to bound it)."""
     return _scheme(spec.uri).own_splits
 
 
 def open_source(spec: SourceSpec, options: ReadOptions, report: ReadReport | None = None) -> Iterator[Record]:
-    """The records of a source: read, licensed, of the split asked for, shuffled, capped; in this order, streamed.
+    """The records of a source: read, licensed, of the split asked for, shuffled, capped, in this order;
+    streamed.
 
-    Raises ``UserError`` at once for a source that is not there, and while streaming for what is wrong inside it.
+    Raises ``UserError`` at once for a source that is not there, and while streaming for what is wrong in it.
     """
     report = ReadReport() if report is None else report
     scheme = _scheme(spec.uri)
@@ -158,7 +161,7 @@ def open_source(spec: SourceSpec, options: ReadOptions, report: ReadReport | Non
 
 
 def shuffled(records: Iterator[Record], held: int, seed: int) -> Iterator[Record]:
-    """The records in a random order fixed by ``seed``, holding at most ``held`` of them: all of them mix fully."""
+    """The records in a random order fixed by ``seed``; at most ``held`` are held, and so many mix fully."""
     rng = random.Random(f"shuffle {seed}")
     buffer: list[Record] = []
     for record in records:
@@ -195,7 +198,7 @@ def _scheme(uri: str) -> _Scheme:
 def _licensed(
     records: Iterator[Record], spec: SourceSpec, options: ReadOptions, report: ReadReport
 ) -> Iterator[Record]:
-    """Name each record's licence uniformly and keep those that may be used; complain where that leaves nothing."""
+    """Name licences uniformly and keep the records that may be used; complain where that leaves nothing."""
     override = None if spec.licence is None else licences.normalise(spec.licence)
     for record in records:
         origin = record.origin
@@ -222,13 +225,9 @@ def _nothing_left(left_out: Counter[str]) -> str:
 
 
 def _counted(records: Iterator[Record], cap: int | None, report: ReadReport) -> Iterator[Record]:
-    taken = 0
-    for record in records:
+    for record in islice(records, cap):
         report.records += 1
         yield record
-        taken += 1
-        if taken == cap:
-            return
 
 
 def _read_files(spec: SourceSpec, options: ReadOptions, report: ReadReport) -> Iterator[Record]:
@@ -273,8 +272,8 @@ def read_records(
                     f"the shape changes here, from {expected.name} (line {since} on) to {shape.name} "
                     f"({', '.join(fields)}); part the file, or say `mixed = true`"
                 )
-            stated = fields.get("licence") or fields.get("license")
-            named = stated if isinstance(stated, str) else licence
+            stated = spec.licence or fields.get("licence") or fields.get("license")
+            named = licences.normalise(stated) if isinstance(stated, str) else licence
             record = shape.read(fields, Origin(spec.uri, f"{name}:{row.line}", named))
         except ShapeError as error:
             reading.reject(BadRowError(name, row.line, str(error)))

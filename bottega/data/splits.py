@@ -1,12 +1,14 @@
 """Held-out by content: a record's side is a function of its normalised text alone.
 
-Two copies of a text, in two files or with other case or spacing, are on the same side; so are two answers to one prompt,
-because the side of a conversation is decided by its prompt. Nothing else (order, file, source, seed) has a say, so that
-held-out sets of different datasets agree, and a larger fraction holds out all that a smaller one does.
+Two copies of a text, in two files or with other case or spacing, are on the same side; so are two answers to
+one prompt, because the side of a conversation is decided by its prompt. Nothing else (order, file, source,
+seed) has a say, so that held-out sets of different datasets agree, and a larger fraction holds out all that a
+smaller one does.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -15,20 +17,43 @@ from bottega.data.records import Document, Labelled, Message, Record
 
 KEY_BYTES = 16
 
+# Bytes are folded and stripped in one C pass, some ten times faster than text.
+_ASCII_LOWER = bytes(range(256)).lower()
+_ASCII_WHITESPACE = bytes(code for code in range(128) if chr(code).isspace())
+_OTHER_WHITESPACE = [chr(code).encode() for code in (0x85, 0x1680, 0x2028, 0x2029)]  # NFKC leaves these
 
-def normalise_text(text: str) -> str:
-    """The text without what a copy may change: NFKC, case folded, all whitespace taken out (Chinese has none to keep)."""
-    if text.isascii():
-        return "".join(text.lower().split())
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(folded.split())
+# The full-width punctuation of Chinese, which NFKC makes ASCII; and a run of characters that NFKC may change,
+# with the one before it, which a combining mark may join. What is excluded is stable and joins nothing before
+# it.
+_WIDE = [(wide, unicodedata.normalize("NFKC", wide)) for wide in "，：；？！（）"]
+_UNSTABLE = re.compile(r"[\s\S]?[^\x00-\x7f\u4e00-\u9fff、。《》「」“”‘’—·]+")
+
+
+def normalised(text: str) -> bytes:
+    """The text without what a copy may change, in UTF-8: NFKC, case folded, all whitespace taken out.
+
+    Whitespace goes entirely, since Chinese has none to keep.
+    """
+    if not text.isascii():
+        text = _nfkc(_nfkc(text).casefold())
+    bare = text.encode("utf-8", "surrogatepass").translate(_ASCII_LOWER, _ASCII_WHITESPACE)
+    for space in _OTHER_WHITESPACE if not text.isascii() else ():
+        bare = bare.replace(space, b"")
+    return bare
+
+
+def _nfkc(text: str) -> str:
+    """NFKC, applied only where it may change something, which on Chinese text is several times faster."""
+    for wide, narrow in _WIDE:
+        text = text.replace(wide, narrow)
+    return _UNSTABLE.sub(lambda run: unicodedata.normalize("NFKC", run[0]), text)
 
 
 def content_key(record: Record) -> bytes:
     """16 bytes that decide the side of ``record``: a hash of its text, or of its prompt where it has one.
 
-    The prompt is what users said before the first answer, whatever the system message: the same request is on the same
-    side as a conversation, a comparison, a rated answer or a check.
+    The prompt is what users said before the first answer, whatever the system message: the same request is on
+    the same side as a conversation, a comparison, a rated answer or a check.
     """
     if isinstance(record, Document | Labelled):
         return text_key(record.text)
@@ -47,7 +72,7 @@ def key_is_heldout(key: bytes, fraction: float) -> bool:
 
 def text_key(text: str) -> bytes:
     """16 bytes of hash over the normalised text."""
-    return blake2b(normalise_text(text).encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
+    return blake2b(normalised(text), digest_size=KEY_BYTES).digest()
 
 
 def prompt_text(messages: Sequence[Message]) -> str:
