@@ -1,10 +1,10 @@
 """The tokenizer: byte-level BPE with Qwen2's split expression, ours or a folder's from elsewhere.
 
-Text is never normalised, so that ``decode(encode(x)) == x`` for every string. (Qwen2 publishes an NFC step in
-its ``tokenizer.json``; GGUF's ``qwen2`` pre-tokenizer has none, so leaving it out also makes the two agree.)
+Text is never normalised, so that ``decode(encode(x)) == x`` for every string. (Qwen2 publishes an NFC step in its
+``tokenizer.json``; GGUF's ``qwen2`` pre-tokenizer has none, so leaving it out also makes the two agree.)
 
-Control tokens are added by id and only by id: the tokenizer that encodes text does not know them, so no text
-of a user or a data set can become one.
+Control tokens are added by id and only by id: the backend that encodes text does not know them, so no text of a user
+or a data set can become one.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bottega.data.chat_template import CHAT_TEMPLATE
+from bottega.data.presplit import SPLIT_EXPRESSION, chunks
 from bottega.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,16 +34,12 @@ CONTROL = (
     "<|fim_suffix|>",
     "<|image|>",
 )
-SPLIT_EXPRESSION = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 MIN_VOCAB = len(CONTROL) + 256
-MIN_TEXT_BYTES = 1024
-# The names other families give to the same thing.
-_ALIASES = {
+SAMPLE_BYTES = 32 << 20
+# What an attribute's token may be called; other families have their own names.
+_NAMES = {
     "eot": ("<|endoftext|>", "<|end_of_text|>"),
-    "pad": ("<|pad|>",),
+    "pad": ("<|pad|>", "<|finetune_right_pad_id|>"),
     "im_start": ("<|im_start|>",),
     "im_end": ("<|im_end|>",),
     "fim_prefix": ("<|fim_prefix|>",),
@@ -49,109 +47,172 @@ _ALIASES = {
     "fim_suffix": ("<|fim_suffix|>",),
     "image": ("<|image|>", "<|image_pad|>"),
 }
+_MEMO_CHUNKS = 1 << 17  # distinct chunks whose ids are remembered
+_MEMO_LENGTH = 64  # longer ones seldom come again
 
 
 class Tokenizer:
-    """Text to token ids and back. ``eot``, ``pad``, ``im_start`` .. are ids, ``None`` where there is none."""
+    """Text to token ids and back. ``eot``, ``pad``, ``im_start`` .. are ids, ``None`` where there is no such token.
+
+    ``control`` maps every control token to its id: all added tokens but those of whitespace alone.
+    """
 
     def __init__(self, model: dict[str, Any], config: dict[str, Any]) -> None:
         """``model`` is a parsed ``tokenizer.json`` and ``config`` a parsed ``tokenizer_config.json``."""
-        self._model = model
+        self.model = model
         self.config = config
         added = model["added_tokens"]
         self.control: dict[str, int] = {t["content"]: t["id"] for t in added if t["content"].strip()}
-        self.eot = self._role("eot", config.get("eos_token"))
-        self.pad = self._role("pad", config.get("pad_token"))
-        self.im_start = self._role("im_start")
-        self.im_end = self._role("im_end")
-        self.fim_prefix = self._role("fim_prefix")
-        self.fim_middle = self._role("fim_middle")
-        self.fim_suffix = self._role("fim_suffix")
-        self.image = self._role("image")
+        self.eot = self._find("eot", "eos_token")
+        self.pad = self._find("pad", "pad_token")
+        self.im_start = self._find("im_start")
+        self.im_end = self._find("im_end")
+        self.fim_prefix = self._find("fim_prefix")
+        self.fim_middle = self._find("fim_middle")
+        self.fim_suffix = self._find("fim_suffix")
+        self.image = self._find("image")
+        self._memo: dict[str, list[int]] = {}
+        # The chunks are those of our split expression on text as it is.
+        self._chunkable = model.get("normalizer") is None and model.get("pre_tokenizer") == _pre_tokenizer()
 
-    def _role(self, name: str, configured: Any = None) -> int | None:
-        content = configured["content"] if isinstance(configured, dict) else configured
-        for candidate in (*_ALIASES[name], content):
+    def _find(self, name: str, configured: str = "") -> int | None:
+        for candidate in (*_NAMES[name], self.special(configured)):
             if candidate in self.control:
                 return self.control[candidate]
         return None
 
+    def special(self, key: str) -> str | None:
+        """A token of ``tokenizer_config.json``, such as ``eos_token``."""
+        value = self.config.get(key)
+        content: str | None = value.get("content") if isinstance(value, dict) else value
+        return content
+
     def require(self, name: str) -> int:
-        """The id of a control token by its attribute name. Raises ``UserError`` where there is none."""
+        """The id of a control token by its attribute's name. Raises ``UserError`` where there is none."""
         token: int | None = getattr(self, name)
         if token is None:
             raise UserError(
-                f"this tokenizer has no {name} token ({' or '.join(_ALIASES[name])}), which is needed here; "
-                f"its control tokens are {', '.join(self.control) or 'none'}"
+                f"this tokenizer has no {name} token ({' or '.join(_NAMES[name])}), which is needed here; "
+                f"its control tokens are {', '.join(list(self.control)[:20]) or 'none'}"
             )
         return token
 
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """The tokens at which an answer ends: end of text, end of turn, and the folder's own ``eos_token``."""
+        ended = {self.eot, self.im_end, self.control.get(self.special("eos_token") or "")}
+        ended |= {self.control.get(name) for name in ("<|eot_id|>", "<|eom_id|>")}
+        return frozenset(token for token in ended if token is not None)
+
     @classmethod
-    def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
-        """Learn ``vocab_size`` tokens (control tokens and the 256 bytes included) from texts."""
-        from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
-        from tokenizers import Tokenizer as Backend
+    def train(
+        cls, texts: Iterable[str], vocab_size: int, *, sample_bytes: int = SAMPLE_BYTES
+    ) -> Tokenizer:
+        """Learn ``vocab_size`` tokens, control tokens and the 256 bytes included.
+
+        Learns from at most ``sample_bytes`` of text, drawn evenly from the whole, and holds no more than that in
+        memory. The same texts in the same order give the same tokenizer. Raises ``UserError`` when the vocabulary
+        cannot hold the bytes, or the text does not have that many pairs that occur twice.
+        """
+        from bottega.data.bpe import learn_merges
+        from bottega.data.presplit import count_words
 
         if vocab_size < MIN_VOCAB:
             raise UserError(
                 f"vocab_size {vocab_size} is too small: the bytes and the control tokens take {MIN_VOCAB}"
             )
-        backend = Backend(models.BPE())
-        backend.pre_tokenizer = pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Split(Regex(SPLIT_EXPRESSION), "isolated"),
-                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-            ]
-        )
-        backend.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=vocab_size,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            special_tokens=list(CONTROL),
-            show_progress=False,
-        )
-        backend.train_from_iterator(texts, trainer)
-        return cls(json.loads(backend.to_str()), _our_config())
+        words = count_words(_sample(texts, sample_bytes))
+        if not words:
+            raise UserError("there is no text to train a tokenizer on: the sources gave nothing but empty records")
+        characters = byte_characters()
+        ranked = sorted(characters)  # the order in which `tokenizers` numbers an alphabet
+        byte_rank = [ranked.index(character) for character in characters]
+        merges = learn_merges(words, vocab_size - len(CONTROL), byte_rank=byte_rank)
+        tokens = ranked + [""] * len(merges)
+        for left, right, new in merges:
+            tokens[new] = tokens[left] + tokens[right]
+        vocab = {token: i for i, token in enumerate([*CONTROL, *filter(None, tokens)])}
+        if len(vocab) < vocab_size:
+            raise UserError(
+                f"too little text for a vocabulary of {vocab_size}: it gives {len(vocab)} tokens; "
+                f"add text, or set vocab_size to {len(vocab)} or less"
+            )
+        return cls(_model(vocab, [(tokens[left], tokens[right]) for left, right, _ in merges]), _our_config())
 
     @classmethod
     def load(cls, folder: Path | str) -> Tokenizer:
-        """Read ``tokenizer.json`` and, where there is one, ``tokenizer_config.json``."""
+        """Read ``tokenizer.json`` and, where they are, ``tokenizer_config.json`` and ``chat_template.jinja``.
+
+        Raises ``UserError`` for files that are missing, damaged, or not of a byte-level BPE.
+        """
         folder = Path(folder)
-        model = _read_json(folder / "tokenizer.json")
-        config_path = folder / "tokenizer_config.json"
+        path = folder / "tokenizer.json"
+        model = _read_json(path)
+        config_path, template_path = folder / "tokenizer_config.json", folder / "chat_template.jinja"
         config = _read_json(config_path) if config_path.exists() else {}
-        return cls(model, config)
+        if template_path.exists():
+            config = {**config, "chat_template": template_path.read_text(encoding="utf-8")}
+        model.setdefault("added_tokens", [])
+        if (model.get("model") or {}).get("type") != "BPE" or '"ByteLevel"' not in json.dumps(model.get("decoder")):
+            raise UserError(f"{path} is not a byte-level BPE tokenizer, the only kind that is supported")
+        try:
+            tokenizer = cls(model, config)
+            tokenizer._refuse_control_from_text(path)
+        except UserError:
+            raise
+        except Exception as error:  # the backend raises plain Exception for what it cannot read
+            raise UserError(f"{path} is damaged ({error}); copy or download the tokenizer again") from error
+        return tokenizer
+
+    def _refuse_control_from_text(self, path: Path) -> None:
+        for name, ids in zip(self.control, self.encode_batch(list(self.control)), strict=True):
+            if not self._control_ids.isdisjoint(ids):
+                raise UserError(f"{path}: the plain text {name!r} becomes a control token; it cannot be used safely")
 
     def save(self, folder: Path | str) -> None:
         """Write ``tokenizer.json`` and ``tokenizer_config.json``."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in (("tokenizer.json", self._model), ("tokenizer_config.json", self.config)):
+        for name, content in (("tokenizer.json", self.model), ("tokenizer_config.json", self.config)):
             text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
             (folder / name).write_text(text, encoding="utf-8")
 
     @cached_property
-    def _text(self) -> Backend:
-        """The backend for text: it does not know the control tokens."""
+    def text_backend(self) -> Backend:
+        """The backend for text, which knows no control token."""
         from tokenizers import Tokenizer as Backend
 
-        plain = [t for t in self._model["added_tokens"] if t["content"] not in self.control]
-        return Backend.from_str(json.dumps({**self._model, "added_tokens": plain, "post_processor": None}))
+        plain = [t for t in self.model["added_tokens"] if t["content"] not in self.control]
+        without = {"added_tokens": plain, "post_processor": None, "truncation": None, "padding": None}
+        return Backend.from_str(json.dumps({**self.model, **without}))
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text; never a control token."""
-        ids: list[int] = self._text.encode(text, add_special_tokens=False).ids
-        return ids
+        return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of many texts, in parallel; never a control token."""
-        return [e.ids for e in self._text.encode_batch_fast(list(texts), add_special_tokens=False)]
+        if not self._chunkable:
+            return [e.ids for e in self.text_backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+        memo = self._memo
+        if len(memo) > _MEMO_CHUNKS:
+            memo.clear()
+        parts = [chunks(text) for text in texts]
+        unknown = list(set(chain.from_iterable(parts)).difference(memo))
+        if unknown:
+            encoded = self.text_backend.encode_batch_fast(unknown, add_special_tokens=False)
+            memo.update(zip(unknown, (e.ids for e in encoded), strict=True))
+        ids = [list(chain.from_iterable(map(memo.__getitem__, part))) for part in parts]
+        for chunk in unknown:
+            if len(chunk) > _MEMO_LENGTH:
+                del memo[chunk]
+        return ids
 
     def decode(self, ids: Iterable[int], skip_control: bool = True) -> str:
         """The text of the ids; bytes that are no UTF-8 become U+FFFD, ids that no token has are ignored."""
-        control = self._control_ids
-        tokens = (t for t in ids if not (skip_control and t in control))
-        return b"".join(self._bytes.get(t, b"") for t in tokens).decode("utf-8", errors="replace")
+        control = self._control_ids if skip_control else frozenset()
+        table = self._bytes
+        return b"".join(table.get(i, b"") for i in ids if i not in control).decode("utf-8", errors="replace")
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes one token stands for (a control token: the bytes of its name)."""
@@ -163,22 +224,22 @@ class Tokenizer:
 
     @cached_property
     def _bytes(self) -> dict[int, bytes]:
-        byte_of = {c: b for b, c in enumerate(byte_characters())}
-        table = {t["id"]: t["content"].encode() for t in self._model["added_tokens"]}
-        for token, i in self._model["model"]["vocab"].items():
+        byte_of = {character: byte for byte, character in enumerate(byte_characters())}
+        table = {t["id"]: t["content"].encode() for t in self.model["added_tokens"]}
+        for token, i in self.model["model"]["vocab"].items():
             if i not in table:
-                table[i] = bytes(byte_of[c] for c in token)
+                table[i] = bytes(map(byte_of.__getitem__, token))
         return table
 
     @cached_property
     def vocab_size(self) -> int:
         """One more than the largest id: the rows an embedding needs."""
-        return 1 + max(self._bytes)
+        return 1 + max(chain(self.model["model"]["vocab"].values(), self.control.values()))
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what decides the ids and the chat format."""
-        content = [self._model, self.config.get("chat_template")]
+        content = [self.model, self.config.get("chat_template")]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -189,8 +250,60 @@ def byte_characters() -> list[str]:
     return [chr(b) if b in shown else chr(next(hidden)) for b in range(256)]
 
 
+def _sample(texts: Iterable[str], limit_bytes: int) -> list[str]:
+    """At most about ``limit_bytes`` of text, each record as likely as any other, by its number alone."""
+    kept: list[tuple[int, int, str]] = []
+    total, ceiling = 0, 1 << 64
+    for number, text in enumerate(texts):
+        rank = int.from_bytes(hashlib.blake2b(number.to_bytes(8), digest_size=8).digest())
+        if rank >= ceiling:
+            continue
+        text = text[:limit_bytes]
+        kept.append((rank, len(text.encode()), text))
+        total += kept[-1][1]
+        while total > limit_bytes and len(kept) > 1:
+            ceiling //= 2
+            kept = [entry for entry in kept if entry[0] < ceiling]
+            total = sum(size for _, size, _ in kept)
+    return [text for _, _, text in kept]
+
+
+def _pre_tokenizer() -> dict[str, Any]:
+    split = {"type": "Split", "pattern": {"Regex": SPLIT_EXPRESSION}, "behavior": "Isolated", "invert": False}
+    mapping = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+    return {"type": "Sequence", "pretokenizers": [split, mapping]}
+
+
+def _model(vocab: dict[str, int], merges: list[tuple[str, str]]) -> dict[str, Any]:
+    """Our ``tokenizer.json``."""
+    added = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": vocab[token], "content": token, **added} for token in CONTROL],
+        "normalizer": None,
+        "pre_tokenizer": _pre_tokenizer(),
+        "post_processor": None,
+        "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False},
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
+            "vocab": vocab,
+            "merges": [list(merge) for merge in merges],
+        },
+    }
+
+
 def _our_config() -> dict[str, Any]:
     return {
+        # Not Qwen2's class: that one would put its own NFC step in place of ours.
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": "<|endoftext|>",
         "pad_token": "<|pad|>",
@@ -206,8 +319,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: a tokenizer folder needs it") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); copy or download the tokenizer again") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); copy or download the tokenizer again") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path} holds no JSON object; copy or download the tokenizer again")
+        raise UserError(f"{path} is damaged (no JSON object); copy or download the tokenizer again")
     return content
