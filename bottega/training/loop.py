@@ -63,8 +63,10 @@ class TrainConfig:
 
 
 _NOT_IDENTITY = frozenset(
-    ("compile", "checkpoint_every_steps", "checkpoint_every_s")
-    + ("eval_every_steps", "eval_batches", "stop_after_s")
+    {
+        *("compile", "precision", "deterministic", "micros", "checkpoint_every_steps", "checkpoint_every_s"),
+        *("eval_every_steps", "eval_batches", "stop_after_s"),
+    }
 )
 
 
@@ -144,7 +146,7 @@ class _Run:
         context = plan.batch(0, world.rank, world.size, 0, config.micros).tokens.shape[1]
         self.flops_per_step = plan.tokens_per_step * model.config.flops_per_token(context)
         flops = self.flops_per_step * self.total_steps
-        self.compiled, why = should_compile(config.compile, self.device, flops)
+        self.compiled, why = should_compile(config.compile, self.device, self.precision.dtype, flops)
         telemetry.message(f"{self.precision.name} ({self.precision.reason}); {why}")
 
         self.target = model
@@ -167,7 +169,6 @@ class _Run:
         identity = {
             **config.identity(),
             "betas": list(config.betas),
-            "precision": self.precision.name,
             "tokens_per_step": plan.tokens_per_step,
             "parameters": {n: list(p.shape) for n, p in self.weights.masters.items()},
         }
@@ -337,7 +338,8 @@ class _Run:
         self._save()
         raise UserError(
             f"step {self.step + 1}: the loss is {loss} and the gradient's norm {norm}. What the batch was "
-            f"made of is in {report}; the weights before it are saved. Lower the learning rate, or mend the data."
+            f"made of is in {report}; the weights before it are saved. Lower the learning rate, or mend the "
+            "data."
         )
 
 

@@ -1,8 +1,8 @@
 """Cross-entropy over the counted tokens only, without ever holding the logits of a whole batch.
 
 The gradient is computed in the forward pass, a chunk of rows at a time, so that the logits of one chunk are
-all that exists at once and nothing is computed twice. Chunks have one fixed shape: a compiled chunk is never
-compiled again when the number of counted tokens changes, and rows without weight cost nothing.
+all that exists at once and nothing is computed twice. Rows without weight cost nothing, and compiled chunks
+come in a handful of shapes, so that a new number of counted tokens compiles nothing anew.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Elements of the float32 logits alive at once. On a CPU 16 MiB: what a last-level cache holds.
 CHUNK_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 28}
+MIN_ROWS = 128
 
 _Chunk = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor | None, Tensor | None]]
 
@@ -51,9 +52,14 @@ def head_loss(
 
 
 def chunk_rows(vocab_size: int, device: torch.device) -> int:
-    """Rows of logits computed at once: a power of two, at least 128."""
-    wanted = CHUNK_ELEMENTS.get(device.type, CHUNK_ELEMENTS["cuda"]) // vocab_size
-    return int(max(128, 1 << (wanted.bit_length() - 1)))
+    """Rows of logits computed at once: a power of two from 128 to 4,096."""
+    wanted = max(1, CHUNK_ELEMENTS.get(device.type, CHUNK_ELEMENTS["cuda"]) // vocab_size)
+    return min(4096, max(MIN_ROWS, _power_of_two_from(wanted + 1) // 2))
+
+
+def _power_of_two_from(count: int) -> int:
+    """The smallest power of two that is not below ``count``."""
+    return 1 << max(0, count - 1).bit_length()
 
 
 class _HeadLoss(torch.autograd.Function):
@@ -69,7 +75,10 @@ class _HeadLoss(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if with_grad else None
         for start in range(0, hidden.shape[0], rows):
             stop = min(start + rows, hidden.shape[0])
-            h, t, w = (_padded(x[start:stop], rows) for x in (hidden, targets, weights))
+            h, t, w = hidden[start:stop], targets[start:stop], weights[start:stop]
+            if compiled:  # a handful of shapes, whatever the count
+                shape = max(MIN_ROWS, _power_of_two_from(stop - start))
+                h, t, w = (_padded(x, shape) for x in (h, t, w))
             part, grad_h, grad_w = chunk(h, weight, t, w)
             loss += part
             if grad_weight is not None and grad_h is not None and grad_w is not None:
