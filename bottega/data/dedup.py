@@ -77,7 +77,7 @@ class NearDuplicates:
         self._bands = _SortedRuns()
 
     def add(self, texts: Sequence[str]) -> list[bool]:
-        """For each text, whether it is nearly one kept before it (here or in an earlier batch); else it is kept."""
+        """For each text, whether it nearly equals one kept before it; if not, it is kept."""
         signatures = minhash(texts)  # [N, BINS]
         keys = _band_keys(signatures)  # [N, BANDS]
         short = signatures.astype(np.uint16)

@@ -262,7 +262,7 @@ def render(inspection: Inspection) -> RenderableType:
     for share in one.licences:
         fact(
             "licence",
-            f"{share.name} ({share.kind}): {share.rows:,} rows{f', need {share.flag}' * bool(share.flag)}",
+            f"{share.name} ({share.kind}): {share.rows:,} rows{f', need {share.flag}' if share.flag else ''}",
         )
     fact("duplicates", f"{one.duplicates:,} exact")
     fact("held out", f"{one.heldout:,} by content")

@@ -41,7 +41,7 @@ class Reading:
 
 
 def read_rows(path: Path, name: str, reading: Reading) -> Iterator[Row]:
-    """The rows of one file, by the ending of its name. Raises ``UserError`` for an unknown or unusable one."""
+    """The rows of one file, by the ending of its name. Raises ``UserError`` for an unusable one."""
     for ending, reader in READERS.items():
         if name.endswith((ending, f"{ending}.gz")):
             yield from reader(path, name, reading)

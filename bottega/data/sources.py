@@ -55,8 +55,7 @@ class SourceSpec(BaseModel):
     fields: Annotated[
         dict[str, str],
         Field(
-            description='the row\'s own names for a shape\'s fields: prompt = "question", text = "{title}:
-            {body}"'
+            description='a shape\'s fields by the row\'s own names: prompt = "question", text = "{title}: {x}"'
         ),
     ] = {}
     mixed: Annotated[bool, Field(description="allow rows of different shapes in one file")] = False
@@ -142,8 +141,7 @@ def has_own_splits(spec: SourceSpec) -> bool:
 
 
 def open_source(spec: SourceSpec, options: ReadOptions, report: ReadReport | None = None) -> Iterator[Record]:
-    """The records of a source: read, licensed, of the split asked for, shuffled, capped, in this order;
-    streamed.
+    """The records of a source, streamed: read, licensed, of the split asked for, shuffled, capped.
 
     Raises ``UserError`` at once for a source that is not there, and while streaming for what is wrong in it.
     """
