@@ -19,10 +19,10 @@ from bottega.data.school.gaps import draw_bug, draw_gap
 from bottega.data.school.phrasing import phrase
 from bottega.data.school.programs import LICENCE, calls
 from bottega.data.school.registry import Language, Part, register_part
-from bottega.data.school.rendering import call, function, test_line
+from bottega.data.school.rendering import assertion, call, function
 from bottega.data.school.sequences import distinct_compositions
 from bottega.data.school.sums import may_show
-from bottega.data.school.traces import loop_program, trace_lines, trace_sums
+from bottega.data.school.traces import loop_program, trace_lines
 from bottega.data.school.world import Split, World
 
 Turn = tuple[str, str]  # what is asked, what is answered
@@ -103,16 +103,17 @@ def _trace(draw: Draw, language: Language) -> Turn:
     while True:
         program = loop_program(draw)
         (numbers,) = draw_arguments(draw, program)
-        if may_show(draw, trace_sums(program, numbers)):
+        rounds = "\n".join(trace_lines(program, numbers))
+        if may_show(draw, rounds):
             break
     request = phrase(draw, ask.TRACE[language]).format(call=call(program, (numbers,)), code=function(program))
-    return request, "\n".join(trace_lines(program, numbers))
+    return request, rounds
 
 
 def _test(draw: Draw, language: Language) -> Turn:
     program = draw_program(draw)
     request = phrase(draw, ask.TEST[language]).format(code=function(program))
-    return request, test_line(program, draw_arguments(draw, program))
+    return request, assertion(program, draw_arguments(draw, program))
 
 
 _TURNS: tuple[Callable[[Draw, Language], Turn], ...] = (

@@ -15,7 +15,7 @@ from bottega.data.school.gaps import draw_bug, draw_gap, equivalents
 from bottega.data.school.phrasing import phrase
 from bottega.data.school.programs import LICENCE, session
 from bottega.data.school.registry import Cases, EvalTask, FloorExamples, Language, register_task
-from bottega.data.school.rendering import call, function, signature, test_line
+from bottega.data.school.rendering import assertion, call, function, signature
 from bottega.data.school.world import World
 
 Case = Callable[[Draw, Language], Prompt]
@@ -44,7 +44,7 @@ def _same(program: Program, arguments: tuple[Any, ...], others: tuple[Any, ...])
 
 
 def _tests(program: Program, calls: list[tuple[Any, ...]]) -> Check:
-    return Check("tests", tests="".join(f"{test_line(program, arguments)}\n" for arguments in calls))
+    return Check("tests", tests="".join(f"{assertion(program, arguments)}\n" for arguments in calls))
 
 
 def _prompt(text: str, check: Check) -> Prompt:

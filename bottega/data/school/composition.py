@@ -203,5 +203,7 @@ def _name(draw: Draw, kind: Kind, steps: tuple[Step, ...], theme: Theme) -> str:
     if not verbs:
         return f"keep_{subject}" if draw.chance(0.6) else subject
     name = "_and_".join(verbs)
+    if len(name) > 28:
+        name = f"{verbs[0]}_and_{verbs[-1]}" if len(verbs) > 2 else verbs[-1]
     full = f"{name}_{subject}" if subject else name
     return full if len(full) <= 28 and (not subject or draw.chance(0.7)) else name

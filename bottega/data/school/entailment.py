@@ -45,6 +45,15 @@ _CLAIMS: dict[str, dict[str, tuple[str, str]]] = {
         "made": ("{who}的{thing}是{value}做的。", "{who}的{thing}不是{value}做的。"),
     },
 }
+
+
+def claim_and_denial(fact: Fact, language: str) -> tuple[str, str]:
+    """The fact as a plain claim, and its denial. Only for facts of which there is exactly one."""
+    strings = slots(fact, language)
+    claim, denial = _CLAIMS[language][fact.kind]
+    return claim.format_map(strings), denial.format_map(strings)
+
+
 _ASIDE = ("eats", "drinks", "hobby", "feels", "went")
 
 
@@ -62,7 +71,7 @@ def _attribute(draw: Draw, label: int) -> tuple[str, str]:
     x = draw.paired(A.en, values)
     y = draw.one([v for v in values if v is not x])
     denied = draw.below(2)
-    claim = _CLAIMS[draw.language][kind][denied].format_map(slots(Fact(kind, A, thing, x), draw.language))
+    claim = claim_and_denial(Fact(kind, A, thing, x), draw.language)[denied]
     aside = draw.one(_ASIDE)
     if label == UNKNOWN:
         return _tell(

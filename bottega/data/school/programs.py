@@ -15,7 +15,7 @@ from bottega.data.school.composition import (
 from bottega.data.school.describing import describe
 from bottega.data.school.draw import Draw
 from bottega.data.school.registry import Language, Part, register_part
-from bottega.data.school.rendering import call, function, test_line
+from bottega.data.school.rendering import WIDTH, assertion, call, function
 from bottega.data.school.sequences import distinct_compositions
 from bottega.data.school.world import Split, World
 
@@ -23,13 +23,15 @@ LICENCE = "Apache-2.0"
 
 
 def calls(draw: Draw, program: Program, n: int) -> list[tuple[Any, ...]]:
-    """Arguments of up to ``n`` different calls."""
+    """Arguments of up to ``n`` different calls, at least one, whose assertions fit a line."""
     found: list[tuple[Any, ...]] = []
-    for _ in range(n):
+    for _ in range(4 * n):
         arguments = draw_arguments(draw, program)
-        if arguments not in found:
+        if arguments not in found and len(assertion(program, arguments)) <= WIDTH:
             found.append(arguments)
-    return found
+            if len(found) == n:
+                break
+    return found or [(arguments[0][:1], *arguments[1:])]  # only lists and texts grow too long
 
 
 def session(program: Program, arguments: tuple[Any, ...]) -> list[str]:
@@ -45,11 +47,11 @@ def _program_text(draw: Draw, language: Language) -> str:
         shown, *tested = calls(draw, program, draw.between(2, 4))
         source = function(program, [sentence, "", *session(program, shown)])
         return (
-            "\n".join([source, "", "", *(test_line(program, arguments) for arguments in tested)]).rstrip()
+            "\n".join([source, "", "", *(assertion(program, arguments) for arguments in tested)]).rstrip()
             + "\n"
         )
     if layout < 6:  # a docstring, then tests
-        tests = [test_line(program, arguments) for arguments in calls(draw, program, draw.between(2, 4))]
+        tests = [assertion(program, arguments) for arguments in calls(draw, program, draw.between(2, 4))]
         return "\n".join([function(program, [sentence]), "", "", *tests]) + "\n"
     if layout < 9:  # the function, then the interpreter's prompt
         lines = [function(program, [sentence] if layout < 8 else None), ""]

@@ -34,7 +34,7 @@ def call(program: Program, arguments: tuple[Any, ...]) -> str:
     return f"{program.name}({', '.join(map(literal, arguments))})"
 
 
-def test_line(program: Program, arguments: tuple[Any, ...]) -> str:
+def assertion(program: Program, arguments: tuple[Any, ...]) -> str:
     """One assertion about one call."""
     value = program.run(arguments)
     if value is True:

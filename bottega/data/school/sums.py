@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -11,6 +11,7 @@ from bottega.data.school.draw import Draw
 
 Sign = Literal["+", "-", "*"]
 LIMIT = 60  # no value in a chain exceeds this
+_SUM = re.compile(r"(-?\d+) ([+*-]) (\d+) = (-?\d+)")
 _SIGNS: tuple[Sign, ...] = ("+", "-", "+", "-", "*")
 
 
@@ -59,9 +60,19 @@ def chain_key(first: Move, second: Move) -> tuple[str, ...]:
     return ("chain", str(first.before), f"{first.sign}{first.by}", f"{second.sign}{second.by}")
 
 
-def may_show(draw: Draw, moves: Sequence[Move]) -> bool:
-    """Whether a document of the drawn split may write this chain: training shows no pair that is held out."""
-    pairs = [draw.world.is_heldout(*chain_key(first, second)) for first, second in pairwise(moves)]
+def chains_in(text: str) -> list[tuple[str, ...]]:
+    """The keys of all pairs of neighbouring sums in a text of which the second goes on from the first."""
+    sums = _SUM.findall(text)
+    return [
+        ("chain", before, first_sign + first_by, second_sign + second_by)
+        for (before, first_sign, first_by, after), (start, second_sign, second_by, _) in pairwise(sums)
+        if after == start
+    ]
+
+
+def may_show(draw: Draw, text: str) -> bool:
+    """Whether a text of the drawn split may be shown: no pair that is held out ever stands in training."""
+    pairs = [draw.world.is_heldout(*key) for key in chains_in(text)]
     return not pairs or any(pairs) == draw.heldout
 
 

@@ -112,13 +112,10 @@ def _expression(draw: Draw, language: Language) -> list[str]:
 def _while(draw: Draw, language: Language) -> list[str]:
     """A ``while`` loop, with each round written below it."""
     name = draw.one(_COUNTERS)
-    while True:
-        rounds, by, down = draw.between(2, 5), draw.between(2, 7), draw.chance(0.6)
-        start = by * rounds + draw.below(by) if down else draw.between(0, 9)
-        sign: Sign = "-" if down else "+"
-        moves = [Move(start + here * (-by if down else by), sign, by) for here in range(rounds)]
-        if may_show(draw, moves):
-            break
+    rounds, by, down = draw.between(2, 5), draw.between(2, 7), draw.chance(0.6)
+    start = by * rounds + draw.below(by) if down else draw.between(0, 9)
+    sign: Sign = "-" if down else "+"
+    moves = [Move(start + here * (-by if down else by), sign, by) for here in range(rounds)]
     stop = by if down else moves[-1].before + 1 + draw.below(by)
     test = f"{name} >= {stop}" if down else f"{name} < {stop}"
     rounds_shown = [f"# {move}" for move in moves]
@@ -134,11 +131,8 @@ def _while(draw: Draw, language: Language) -> list[str]:
 
 def _running(draw: Draw, language: Language) -> list[str]:
     """A loop that adds up a list, each round written below it."""
-    while True:
-        numbers = draw_numbers(draw)
-        moves = _added(numbers)
-        if may_show(draw, moves):
-            break
+    numbers = draw_numbers(draw)
+    moves = _added(numbers)
     total = draw.one(("total", "result", "points", "balance"))
     item = draw.one(("number", "n", "item", "value"))
     lines = [f"{total} = 0", f"for {item} in {literal(numbers)}:", f"    {total} += {item}", ""]
@@ -214,7 +208,7 @@ def trace_lines(program: Program, numbers: list[int]) -> list[str]:
     """The rounds of a ``loop_program`` over these numbers, a line each, and what it returns."""
     keep = next((step for step in program.steps if step.role == "keep"), None)
     change = next((step for step in program.steps if step.role == "change"), None)
-    sums = iter(trace_sums(program, numbers))
+    sums = iter(_trace_sums(program, numbers))
     adds = program.steps[-1].role == "finish"
     lines: list[str] = []
     kept: list[int] = []
@@ -231,7 +225,7 @@ def trace_lines(program: Program, numbers: list[int]) -> list[str]:
     return [*lines, f"returns {program.run((numbers,))}"]
 
 
-def trace_sums(program: Program, numbers: list[int]) -> list[Move]:
+def _trace_sums(program: Program, numbers: list[int]) -> list[Move]:
     """The sums of a ``loop_program`` that adds up or counts; none for one that gives a list."""
     end = program.steps[-1]
     if end.role != "finish":
@@ -244,11 +238,8 @@ def trace_sums(program: Program, numbers: list[int]) -> list[Move]:
 
 def _loop_trace(draw: Draw, language: Language) -> list[str]:
     """A function with a loop, and what happens in a call."""
-    while True:
-        program = loop_program(draw)
-        (numbers,) = draw_arguments(draw, program)
-        if may_show(draw, trace_sums(program, numbers)):
-            break
+    program = loop_program(draw)
+    (numbers,) = draw_arguments(draw, program)
     return [
         function(program),
         "",
@@ -281,10 +272,14 @@ _SHORT = (_script, _planned, _expression)
 def _item(name: str, language: Language) -> Callable[[World, Split, int], Document]:
     def item(world: World, split: Split, index: int) -> Document:
         draw = Draw(world, name, split, index, language)
-        lines = draw.one(_LAYOUTS)(draw, language)
-        if len(lines) < 8 and draw.chance(0.5):
-            lines += ["", *draw.one(_SHORT)(draw, language)]
-        return Document("\n".join(lines) + "\n", Origin(f"school:{name}", str(index), LICENCE))
+        while True:
+            lines = draw.one(_LAYOUTS)(draw, language)
+            if len(lines) < 8 and draw.chance(0.5):
+                lines += ["", *draw.one(_SHORT)(draw, language)]
+            text = "\n".join(lines) + "\n"
+            if may_show(draw, text):
+                break
+        return Document(text, Origin(f"school:{name}", str(index), LICENCE))
 
     return item
 

@@ -1,0 +1,166 @@
+"""Dialogues: small talk, what the user told and asks for again, tasks that build on the last answer, stories."""
+
+from __future__ import annotations
+
+from math import perm
+from types import ModuleType
+
+from bottega.data.records import Check, Conversation, Message, Origin, Prompt
+from bottega.data.school import small_talk_en, small_talk_zh, stories_en, stories_zh
+from bottega.data.school.asking import request
+from bottega.data.school.draw import Draw, fresh_item
+from bottega.data.school.exercises import list_again, list_exercise, read_twice
+from bottega.data.school.facts import Slots
+from bottega.data.school.instructions import many
+from bottega.data.school.nouns import PETS, PORTABLE
+from bottega.data.school.prose import LICENCE
+from bottega.data.school.registry import EvalTask, Language, Part, register_part, register_task
+from bottega.data.school.scenes import scene, tell
+from bottega.data.school.small_talk_en import Exchange
+from bottega.data.school.words import HOBBIES, HOUSE, JOBS
+from bottega.data.school.world import Split, World
+
+Turn = tuple[str, str]
+
+
+def _book(language: str) -> ModuleType:
+    return small_talk_en if language == "en" else small_talk_zh
+
+
+def _say(draw: Draw, exchange: Exchange, slots: Slots) -> Turn:
+    said, answered = exchange
+    return draw.one(said).format_map(slots), draw.one(answered).format_map(slots)
+
+
+def _task(draw: Draw) -> list[Turn]:
+    asked, made = many(draw)
+    return [(asked, made.answer)]
+
+
+def _list_twice(draw: Draw) -> list[Turn]:
+    """A list task, then one or two more on its answer."""
+    language: Language = "en" if draw.language == "en" else "zh"
+    made = list_exercise(draw, (draw.one(("reverse", "swap", "drop-first", "drop-last", "add")),), language)
+    turns = [(request(draw, made, "seen"), made.answer)]
+    again = _book(language).AGAIN
+    for step in draw.some(tuple(again), draw.between(1, 2)):
+        turns.append((draw.one(again[step]), list_again(made.answer, step, language)))
+    return turns
+
+
+def _text_twice(draw: Draw) -> list[Turn]:
+    """A passage with a question, then a second question about it."""
+    first, question, answer = read_twice(draw, "en" if draw.language == "en" else "zh")
+    return [(request(draw, first, "seen"), first.answer), (question, answer)]
+
+
+def _story(draw: Draw, slots: Slots) -> list[Turn]:
+    stories = (stories_en if draw.language == "en" else stories_zh).STORIES
+    text = tell(draw, draw.one(stories), slots, " " if draw.language == "en" else "")
+    return [(draw.one(_book(draw.language).STORY_ASKED).format_map(slots), text)]
+
+
+def _middle(draw: Draw, slots: Slots) -> list[Turn]:
+    book = _book(draw.language)
+    kind = draw.below(20)
+    if kind < 5:
+        return _task(draw)
+    if kind < 8:
+        return _list_twice(draw)
+    if kind < 11:
+        return _text_twice(draw)
+    if kind < 13:
+        return _story(draw, slots)
+    if kind < 14:
+        return [_say(draw, book.JOKES, slots)]
+    if kind < 17:
+        return [_say(draw, draw.one(book.ABOUT), slots)]
+    return [_say(draw, draw.one(book.REMARKS), slots)]
+
+
+def _told(draw: Draw, slots: Slots) -> tuple[Turn, Turn]:
+    """Something that the user tells, and its being asked for later."""
+    told, answered, asked, recalled = _book(draw.language).TOLD[draw.one(_TOLD)]
+    first = (draw.one(told).format_map(slots), draw.one(answered).format_map(slots))
+    return first, (draw.one(asked).format_map(slots), recalled.format_map(slots))
+
+
+_TOLD = tuple(small_talk_en.TOLD)
+
+
+def _turns(draw: Draw) -> list[Turn]:
+    book = _book(draw.language)
+    slots = scene(draw)
+    turns: list[Turn] = []
+    if draw.chance(0.5):
+        turns.append(_say(draw, draw.one(book.GREETINGS), slots))
+    if draw.chance(0.5):
+        told, recalled = _told(draw, slots)
+        turns.append(told)
+        if draw.chance(0.7):
+            turns.extend(_middle(draw, slots))
+        turns.append(recalled)
+    else:
+        turns.extend(_middle(draw, slots))
+        if draw.chance(0.3):
+            turns.append(_say(draw, draw.one(book.ABOUT), slots))
+    if draw.chance(0.35):
+        turns.append(_say(draw, draw.one(book.CLOSINGS), slots))
+    return turns
+
+
+def _case(draw: Draw) -> tuple[list[Turn], Turn, tuple[str, ...]]:
+    """What stands before, the last question with its answer, and the answers that are as good."""
+    book = _book(draw.language)
+    slots = scene(draw)
+    if draw.chance(0.6):
+        told, (asked, answer) = _told(draw, slots)
+        between = [_say(draw, draw.one((*book.ABOUT, *book.REMARKS)), slots)] if draw.chance(0.5) else []
+        return [told, *between], (asked, answer), (answer,)
+    turns = _text_twice(draw) if draw.chance(0.5) else _list_twice(draw)[:2]
+    return turns[:-1], turns[-1], (turns[-1][1],)
+
+
+def _messages(turns: list[Turn]) -> tuple[Message, ...]:
+    return tuple(
+        message for asked, answer in turns for message in (Message("user", asked), Message("assistant", answer))
+    )
+
+
+def distinct(world: World) -> int:
+    """At least: what is told of a user, times the passages or lists of the middle."""
+    told = len(world.people) * (1 + len(HOBBIES) + len(world.places) + len(PETS) + len(JOBS) + len(PORTABLE) * len(HOUSE))
+    return told * perm(len(PORTABLE), 4) * 7
+
+
+def _register(language: Language) -> None:
+    spoken = "English" if language == "en" else "Chinese"
+    name = f"dialogues-{language}"
+
+    def item(world: World, split: Split, index: int) -> Conversation:
+        turns = fresh_item(_turns, world, name, split, index, language)
+        return Conversation(_messages(turns), Origin(f"school:{name}", str(index), LICENCE))
+
+    def cases(world: World, n: int) -> list[Prompt]:
+        prompts = []
+        for i in range(n):
+            before, (asked, _), accepted = fresh_item(_case, world, f"{name}/case", "heldout", i, language)
+            messages = (*_messages(before), Message("user", asked))
+            prompts.append(Prompt(messages, Check("exact", accepted), Origin(f"school:{name}", str(i), LICENCE)))
+        return prompts
+
+    def floor_examples(world: World, n: int) -> list[tuple[str, str]]:
+        rows = []
+        for i in range(n):
+            before, (asked, answer), _ = fresh_item(_case, world, f"{name}/floor", "train", i, language)
+            rows.append(("\n".join([*(text for turn in before for text in turn), asked]), answer))
+        return rows
+
+    register_part(Part(name, "conversations", f"talks of several turns, {spoken}", item, distinct))
+    register_task(
+        EvalTask(f"dialogue-{language}", "chat", language, f"the last answer of a talk, {spoken}", cases, floor_examples)
+    )
+
+
+_register("en")
+_register("zh")
