@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -18,44 +19,44 @@ def _group() -> None:
 
 
 @app.command(
-    epilog="Examples:\n\n`bottega data inspect file:chats/*.jsonl.gz`\n\n`bottega data inspect school:prose-en`\n\n"
-    "`bottega data inspect python:stdlib --tokenizer davinci`"
+    epilog="Examples:\n\n`bottega data inspect file:chats/*.jsonl.gz`\n\n"
+    "`bottega data inspect school:prose-en`\n\n`bottega data inspect python:stdlib --tokenizer davinci`"
 )
 def inspect(
     source: Annotated[
-        str, typer.Argument(help="A source's URI: file:, hf:, python: or school:; or a plain path.")
+        str, typer.Argument(help="A source's URI (file:, hf:, python:, school:), or a file's path.")
     ],
     limit: Annotated[
-        int | None, typer.Option("--limit", "-n", min=1, help="Read at most this many records.")
+        int | None, typer.Option("--limit", "-n", min=1, help="Look at no more than the first records.")
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option("--shape", help="The row shape, where the fields say another.")
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="The folder that $DATA stands for.")] = None,
     tokenizer: Annotated[
-        str | None,
-        typer.Option("--tokenizer", help="Count tokens with this model's (or folder's) tokenizer."),
+        str | None, typer.Option("--tokenizer", help="Count tokens as this model (or folder) does.")
     ] = None,
     world_seed: Annotated[int, typer.Option("--world-seed", help="Which world the school teaches.")] = 0,
 ) -> None:
     """Print a source's shapes, counts, lengths and a sample, and what is wrong with it and where."""
     from rich.console import Console
 
-    from bottega.cli.inspection import show
     from bottega.data.inspect import inspect as look
+    from bottega.data.inspect import render
     from bottega.data.sources import ReadOptions, SourceSpec
 
-    uri = source if ":" in source and not Path(source).exists() else f"file:{source}"
-    spec = SourceSpec(uri=uri, records=limit)
-    options = ReadOptions(
-        split="all",
-        skip_bad_rows=True,
-        include_nc=True,
-        include_unclear=True,
-        world_seed=world_seed,
-        data=data,
+    uri = f"file:{source}" if ":" not in source or Path(source).exists() else source
+    found = look(
+        SourceSpec(uri=uri, shape=shape),
+        ReadOptions(world_seed=world_seed, data=data),
+        count_tokens=_counter(tokenizer),
+        limit=limit,
     )
-    show(look(spec, options, tokenizer=_tokenizer(tokenizer)), Console())
+    Console().print(render(found))
 
 
-def _tokenizer(name: str | None) -> object:
+def _counter(name: str | None) -> Callable[[str], int] | None:
+    """How many tokens a text has, by the tokenizer of a model or of a folder."""
     if name is None:
         return None
     from bottega.data.tokenizer import Tokenizer
@@ -63,4 +64,5 @@ def _tokenizer(name: str | None) -> object:
     from bottega.lineage.names import find_model
 
     folder = Path(name)
-    return Tokenizer.load(folder if (folder / "tokenizer.json").is_file() else find_model(Home(), name))
+    known = Tokenizer.load(folder if (folder / "tokenizer.json").is_file() else find_model(Home(), name))
+    return lambda text: len(known.encode(text))

@@ -89,5 +89,6 @@ def _unknown(home: Home, name: str, recipe: str | None) -> str:
     if not built:
         return f"no model is built{where} yet, so there is no {name!r}. Start with `bottega up`, or `bottega build {name}`."
     hint = did_you_mean(name, built)
-    listing = "" if hint != "." else f" Built: {', '.join(built)}."
-    return f"no built model is called {name!r}{where}{hint}{listing} To make one: `bottega build {name}`."
+    if hint != ".":
+        return f"no built model is called {name!r}{where}{hint}"
+    return f"no built model is called {name!r}{where}. Built: {', '.join(built)}. To make it: `bottega build {name}`."

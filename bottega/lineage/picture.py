@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Inches; the axes' units are inches too, with y downward.
-CARD_WIDTH, HEAD, SCORE_ROW, FOOT = 2.9, 0.56, 0.235, 0.27
+CARD_WIDTH, HEAD, SCORE_ROW, FOOT = 3.3, 0.56, 0.235, 0.27
 GAP_X, GAP_Y, MARGIN, TITLE, LEGEND = 0.62, 0.24, 0.42, 0.95, 0.55
 SCORES_SHOWN = 4
 
@@ -73,32 +73,31 @@ def draw_family(recipe: Recipe, found: list[Member], path: Path) -> None:
 
 def layout(found: list[Member]) -> dict[str, Box]:
     """A place for every card: a column per generation, children beside their first parent, none overlapping."""
-    by_name = {member.name: member for member in found}
     children: dict[str | None, list[Member]] = {}
     for member in found:
         children.setdefault(member.spec.parent[0] if member.spec.parent else None, []).append(member)
     boxes: dict[str, Box] = {}
-    floor: dict[int, float] = {}  # by column: what is below this height is free
 
-    def place(member: Member, depth: int, top: float) -> None:
-        below = children.get(member.name, [])
-        height = card_height(member)
-        column_top = max(floor.get(depth, 0.0), top)
-        for child in below:
-            place(child, depth + 1, max(floor.get(depth + 1, 0.0), column_top if child is below[0] else 0.0))
-        if below:
-            first, last = boxes[below[0].name], boxes[below[-1].name]
-            centred = (first.middle + last.middle) / 2 - height / 2
-            y = max(column_top, centred)
-        else:
-            y = column_top
-        boxes[member.name] = Box(MARGIN + depth * (CARD_WIDTH + GAP_X), y, height)
-        floor[depth] = y + height + GAP_Y
+    def span(member: Member) -> float:
+        """How much height a model and all its descendants need."""
+        return max(card_height(member), block(member.name))
 
-    for root in children.get(None, []):
-        # A new tree begins below everything of the last one that it could run into.
-        place(root, 0, max(floor.values(), default=MARGIN + TITLE) if floor else MARGIN + TITLE)
-    assert len(boxes) == len(by_name)
+    def block(parent: str | None) -> float:
+        below = children.get(parent, [])
+        return sum(span(child) for child in below) + GAP_Y * max(0, len(below) - 1)
+
+    def place(members: list[Member], depth: int, top: float) -> None:
+        for member in members:
+            own, below = card_height(member), children.get(member.name, [])
+            place(below, depth + 1, top + (span(member) - block(member.name)) / 2)
+            middle = top + span(member) / 2
+            if below:
+                middle = (boxes[below[0].name].middle + boxes[below[-1].name].middle) / 2
+            y = min(max(middle - own / 2, top), top + span(member) - own)
+            boxes[member.name] = Box(MARGIN + depth * (CARD_WIDTH + GAP_X), y, own)
+            top += span(member) + GAP_Y
+
+    place(children.get(None, []), 0, MARGIN + TITLE)
     return boxes
 
 
@@ -248,18 +247,17 @@ class _Drawing:
             color=SOFT if quiet else INK,
             fontweight="normal" if quiet else "bold",
         )
-        label_room = 0.98
+        label_room = 1.12
         self.text(x, y, label(score), 7, room=label_room, color=FAINT if quiet else SOFT)
         start, end = x + label_room + 0.08, value_right - 0.42
         if score.unit != "accuracy":
-            self.text(value_right + 0.03, y, "", 6, color=FAINT)
             return
 
         def at(share: float) -> float:
             return start + (end - start) * share
 
         self._bar(at(0), at(1), y, 0.028, "#e8eaee", 5)
-        self._bar(at(score.low), at(score.high), y, 0.028, colour, 6, alpha=0.45)
+        self._bar(at(score.low), at(score.high), y, 0.055, colour, 6, alpha=0.3)
         self.axes.plot([at(score.value)], [y], "o", ms=3.2, color=colour, zorder=7)
         if score.floors:
             floor = at(max(score.floors.values()))

@@ -1,38 +1,16 @@
-"""A miniature world on disk, and a home of its own, for families that build in seconds."""
+"""A tiny family, built once for all tests of this folder."""
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
 
 import pytest
+from recipes.tiny import TINY, Heard, tiny_options, write_data
 
+from bottega.lineage.build import build
 from bottega.lineage.home import Home
-
-TINY = Path(__file__).parents[1] / "recipes" / "tiny.toml"
-COLOURS = ("red", "green", "blue", "white", "grey", "black")
-THINGS = ("stone", "river", "house", "tree", "road", "boat", "bird", "hill")
-ANIMALS = ("cat", "dog", "fox", "owl", "hen", "cow")
-
-
-def write_data(folder: Path) -> None:
-    """prose, code and chats: a few hundred short records each."""
-    folder.mkdir(parents=True, exist_ok=True)
-    pairs = [(colour, thing, animal) for colour in COLOURS for thing in THINGS for animal in ANIMALS]
-    prose = [{"text": f"The {t} is {c}. The {a} sits by the {t}. 石头是{c}的。"} for c, t, a in pairs]
-    code = [{"text": f"def {t}_{a}(x):\n    return '{c}' * x\n"} for c, t, a in pairs]
-    chats = [
-        {
-            "messages": [
-                {"role": "user", "content": f"What is the colour of the {t} of the {a}? It is {c}."},
-                {"role": "assistant", "content": f"It is {c}."},
-            ]
-        }
-        for c, t, a in pairs
-    ]
-    for name, rows in (("prose", prose), ("code", code), ("chats", chats)):
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+from bottega.lineage.recipe import load
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +21,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """The home of the tiny family, built once. Only read it: ``copied`` is for changing."""
+    home = Home(tmp_path_factory.mktemp("family"))
+    report = build(load(TINY), home, tiny_options(data), Heard(), source=str(TINY))
+    assert not report.failed, report.failed
+    return home.root
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """An empty home."""
+def copied(family: Path, tmp_path: Path) -> Home:
+    """The tiny family in a home that a test may change."""
+    shutil.copytree(family, tmp_path / "home")
     return Home(tmp_path / "home")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from hypothesis import given
 from hypothesis import strategies as st
+from recipes.tiny import TINY
 
 from bottega.lineage.graph import Graph, Node, find_cycle
 from bottega.lineage.recipe import load, parse
 
-TINY = Path(__file__).parents[1] / "recipes" / "tiny.toml"
 
 
 def model(name: str) -> Node:

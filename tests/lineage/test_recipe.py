@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from recipes.tiny import TINY
 
 from bottega.errors import UserError
 from bottega.lineage.recipe import Recipe, load, parse, shipped
 
-TINY = Path(__file__).parents[1] / "recipes" / "tiny.toml"
 
 
 def fault(text: str) -> str:
@@ -119,8 +119,8 @@ def test_a_model_that_is_its_own_parent_is_a_cycle() -> None:
         ('tokenizer = "tiny"\n', "", "the key 'tokenizer' is missing"),
         ('datasets = ["prose", "chats"]', 'datasets = ["chat"]', "tokenizers.tiny.datasets: no dataset is called 'chat'"),
         ('evals = ["text"]', 'evals = ["txt"]', "no list of [evals] is called 'txt'; did you mean 'text'?"),
-        ("vocab_size = 384", "vocab_size = 12", "tokenizers.tiny.vocab_size: input should be greater than or equal to 270"),
-        ("vocab_size = 384", 'vocab_size = "many"', "(given: 'many')"),
+        ("vocab_size = 352", "vocab_size = 12", "tokenizers.tiny.vocab_size: input should be greater than or equal to 270"),
+        ("vocab_size = 352", 'vocab_size = "many"', "(given: 'many')"),
         ("heldout = 0.1", "heldout = 1.5", "datasets.prose.heldout: input should be less than 1"),
         ("budget_tokens = 16384", "budget_tokens = 0", "models.davinci.budget_tokens: input should be greater than 0"),
         ('dedup = "exact"', 'dedup = "some"', "datasets.prose.dedup: input should be 'none', 'exact' or 'near'"),

@@ -1,1 +1,0 @@
-"""An inspection of data, on the terminal."""
