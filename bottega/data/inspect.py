@@ -239,7 +239,7 @@ def _cut(text: str, chars: int = _SAMPLE_CHARS // 2) -> str:
 
 
 def render(inspection: Inspection) -> RenderableType:
-    """The inspection for a terminal, by rich. The data's text is inert: neither markup nor control codes act."""
+    """The inspection for a terminal, by rich. Markup and control codes in the data do not act."""
     from rich.console import Group
     from rich.panel import Panel
     from rich.table import Table

@@ -18,8 +18,8 @@ NC_FOLDER = "non-commercial (folder nc)"
 
 _PERMISSIVE = {
     "0BSD", "AFL-3.0", "Apache-2.0", "Artistic-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0",
-    "CC-BY", "CC0-1.0", "CDLA-Permissive-2.0", "CNRI-Python", "HPND", "ISC", "MIT", "MIT-0", "MIT-CMU", "NCSA",
-    "ODC-By-1.0", "PDDL-1.0", "PSF-2.0", "Python-2.0", "Public domain", "UPL-1.0", "Unicode-3.0", 
+    "CC-BY", "CC0-1.0", "CDLA-Permissive-2.0", "CNRI-Python", "HPND", "ISC", "MIT", "MIT-0", "MIT-CMU",
+    "NCSA", "ODC-By-1.0", "PDDL-1.0", "PSF-2.0", "Python-2.0", "Public domain", "UPL-1.0", "Unicode-3.0",
     "Unlicense", "WTFPL", "X11", "ZPL-2.1", "Zlib",
 }  # fmt: skip
 _SHARE_ALIKE = {

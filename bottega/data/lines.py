@@ -98,7 +98,7 @@ def read_lines(path: Path, name: str, max_row_bytes: int, reject: Reject) -> Ite
             if size > max_row_bytes and not raw.endswith(b"\n"):
                 size += _skip_line(stream)
                 offset += size
-                reject(BadRowError(name, number, _too_long(size, max_row_bytes)))
+                reject(BadRowError(name, number, too_long(size, max_row_bytes)))
                 continue
             offset += size
             if number == 1:
@@ -158,7 +158,8 @@ def _skip_line(stream: BinaryIO) -> int:
     return passed
 
 
-def _too_long(size_bytes: int, max_row_bytes: int) -> str:
+def too_long(size_bytes: int, max_row_bytes: int) -> str:
+    """The reason of a bad row that is over the limit."""
     return (
         f"the row is {size_bytes / 2**20:.1f} MiB, the limit is {max_row_bytes / 2**20:g} MiB; "
         "split it, or raise the source's max_row_mb"

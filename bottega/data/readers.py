@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bottega.data.lines import BadRowError, Reject, damage_named, open_bytes, read_lines
+from bottega.data.lines import BadRowError, Reject, damage_named, open_bytes, read_lines, too_long
 from bottega.data.rows import Fields
 from bottega.errors import UserError
 
@@ -91,28 +91,30 @@ def _has_half_character(value: object) -> bool:
 def _json_values(path: Path, name: str, reading: Reading) -> Iterator[Row]:
     """A JSON array of objects, or objects one after the other, decoded one by one from a sliding window."""
     decoder, utf8 = json.JSONDecoder(), codecs.getincrementaldecoder("utf-8-sig")()
-    window, at, line, offset = "", 0, 1, 0
+    window, at, line, column, offset = "", 0, 1, 1, 0
     ended, in_array, first = False, False, True
 
     with open_bytes(path, name) as stream, damage_named(name, lambda: f"line {line}"):
         while True:
             start = _SPACE.match(window, at).end()  # type: ignore[union-attr]  # it matches the empty string
-            line += window.count("\n", at, start)
+            line, column = _moved(window, at, start, line, column)
             at = start
             if in_array and window[at : at + 1] == "]":
                 return
             if at < len(window) and ((first and window[at] == "[") or (in_array and window[at] == ",")):
-                in_array, first, at = True, False, at + 1
+                in_array, first, at, column = True, False, at + 1, column + 1
                 continue
             value, end, fault = _value_at(decoder, window, at)
             # A number or a word at the window's end may go on; an object may not.
             if fault is None and (ended or end < len(window)):
                 first = False
-                if isinstance(value, dict):
+                if end - at > reading.max_row_bytes:
+                    reading.reject(BadRowError(name, line, too_long(end - at, reading.max_row_bytes)))
+                elif isinstance(value, dict):
                     yield Row(line, value)
                 else:
                     reading.reject(BadRowError(name, line, _not_an_object(value)))
-                line += window.count("\n", at, end)
+                line, column = _moved(window, at, end, line, column)
                 at = end
                 continue
             waiting = len(window) - at
@@ -124,7 +126,9 @@ def _json_values(path: Path, name: str, reading: Reading) -> Iterator[Row]:
                     )
                 return
             if ended or waiting > reading.max_row_bytes:
-                raise UserError(_broken_value(name, line, window[at:], ended, reading.max_row_bytes))
+                raise UserError(
+                    _broken_value(name, (line, column), window[at:], ended, reading.max_row_bytes)
+                )
             # Doubling what is read keeps the repeated attempts at one long value linear.
             block = stream.read(max(_BLOCK_BYTES, waiting))
             ended = not block
@@ -147,18 +151,23 @@ def _value_at(
     return value, end, None
 
 
-def _broken_value(name: str, line: int, window: str, ended: bool, max_row_bytes: int) -> str:
+def _moved(window: str, at: int, end: int, line: int, column: int) -> tuple[int, int]:
+    """(line, column) at ``end``, given those at ``at``."""
+    lines = window.count("\n", at, end)
+    return line + lines, end - window.rfind("\n", at, end) if lines else column + end - at
+
+
+def _broken_value(name: str, place: tuple[int, int], window: str, ended: bool, max_row_bytes: int) -> str:
+    line, column = place
     _, _, fault = _value_at(json.JSONDecoder(), window, 0)
     # A string that is cut is reported where it starts; all else wrong before the window's end is really
     # wrong.
     if not ended and (fault is None or fault.msg.startswith("Unterminated") or fault.pos >= len(window) - 16):
-        return (
-            f"{name}, line {line}: the row is longer than the limit of {max_row_bytes / 2**20:g} MiB; "
-            "split it, or raise the source's max_row_mb"
-        )
+        return f"{name}, line {line}: {too_long(len(window), max_row_bytes)}"
     assert fault is not None
+    column += fault.colno - 1 if fault.lineno == 1 else fault.colno - column
     return (
-        f"{name}, line {line + fault.lineno - 1}: invalid JSON: {fault.msg} at column {fault.colno}; "
+        f"{name}, line {line + fault.lineno - 1}: invalid JSON: {fault.msg} at column {column}; "
         "the file was cut short or is damaged"
     )
 

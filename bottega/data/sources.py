@@ -55,7 +55,7 @@ class SourceSpec(BaseModel):
     fields: Annotated[
         dict[str, str],
         Field(
-            description='a shape\'s fields by the row\'s own names: prompt = "question", text = "{title}: {x}"'
+            description='a shape\'s fields by the row\'s names: prompt = "question", text = "{title}: {x}"'
         ),
     ] = {}
     mixed: Annotated[bool, Field(description="allow rows of different shapes in one file")] = False
