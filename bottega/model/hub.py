@@ -4,19 +4,17 @@ pickle."""
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from bottega.errors import UserError
 from bottega.model.config import ModelConfig
 from bottega.model.decoder import Decoder
+from bottega.model.folder import appearing_whole
 from bottega.model.hf_config import config_from_hf, config_to_hf
 from bottega.model.weights import WeightFiles, check_names_and_shapes, write_weights
 
@@ -83,23 +81,8 @@ def save_model(
         raise UserError("the model has LoRA adapters: merge them before saving, or save the adapter alone.")
     if tokenizer is not None:
         check_tokenizer(model.config, tokenizer.vocab_size, "the tokenizer")
-    if folder.exists() and any(folder.iterdir()) and not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: exists and is not a model; choose another folder, or empty this one.")
-    partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
-    try:
-        partial.mkdir(parents=True)
+    with appearing_whole(folder, replaces_one_with="config.json") as partial:
         _write(model.config, state, partial, tokenizer, dtype, shard_bytes)
-        _flush(partial)
-        _replace(folder, partial)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise UserError(
-            f"{folder}: could not write the model ({error}). Nothing was left behind; "
-            "make room or choose another folder, and run again."
-        ) from error
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return folder
 
 
@@ -159,32 +142,12 @@ def _write(
         marks = {"bos_token_id": tokenizer.eot, "pad_token_id": tokenizer.pad}
         raw |= marks | {"eos_token_id": tokenizer.eot}
         # A chat model ends its turn with <|im_end|>, a base model its document with <|endoftext|>.
-        generation |= marks | {"eos_token_id": [tokenizer.im_end, tokenizer.eot]}
+        ends = [token for token in (tokenizer.im_end, tokenizer.eot) if token is not None]
+        generation |= marks | {"eos_token_id": ends}
         tokenizer.save(folder)
     _write_json(folder / "config.json", raw)
     _write_json(folder / "generation_config.json", generation)
     write_weights(state, folder, dtype=dtype, shard_bytes=shard_bytes)
-
-
-def _replace(folder: Path, partial: Path) -> None:
-    """Put ``partial`` in the place of ``folder``, which at no moment is half of either."""
-    if not folder.exists():
-        partial.rename(folder)
-        return
-    old = folder.parent / f".{folder.name}.replaced-{os.getpid()}"
-    folder.rename(old)
-    partial.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _flush(folder: Path) -> None:
-    """Have the disk hold every byte before the name says so."""
-    for path in [*folder.iterdir(), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _check_tokenizer_file(config: ModelConfig, folder: Path) -> None:

@@ -29,7 +29,7 @@ class WeightFiles:
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._file_of: dict[str, Path] = {}
         for path in _files(folder):
-            with _opened(path) as file:
+            with opened(path) as file:
                 for name in file.keys():  # noqa: SIM118  (not a mapping)
                     self._shapes[name] = tuple(file.get_slice(name).get_shape())
                     self._file_of[name] = path
@@ -45,7 +45,7 @@ class WeightFiles:
         for name in names:
             by_file.setdefault(self._file_of[name], []).append(name)
         for path, wanted in by_file.items():
-            with _opened(path) as file:
+            with opened(path) as file:
                 for name in wanted:
                     # The file is mapped into memory; a copy outlives it when somebody writes the file anew.
                     yield name, file.get_tensor(name).to(dtype, copy=True)
@@ -130,7 +130,7 @@ def _indexed_files(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
     """``safe_open`` whose complaints are for users."""
     try:
         file = safe_open(path, framework="pt", device="cpu")

@@ -13,7 +13,7 @@ from bottega.engine.text import TextStream
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
     # So few merges that most characters beyond ASCII take several tokens.
-    return Tokenizer.train(["the cat sat on the mat, then it sat. 猫坐在垫子上。"] * 50, vocab_size=300)
+    return Tokenizer.train(["the cat sat on the mat, then it sat. 猫坐在垫子上。"] * 50, vocab_size=290)
 
 
 def pieces(tokenizer: Tokenizer, ids: list[int], stop: tuple[str, ...] = ()) -> list[str]:
@@ -28,9 +28,8 @@ def test_pieces_are_whole_characters_that_join_to_the_text(tokenizer: Tokenizer,
     assert "\ufffd" not in "".join(shown)
 
 
-@given(st.lists(st.integers(0, 299), max_size=30))
+@given(st.lists(st.integers(0, 289), max_size=30))
 def test_any_ids_show_what_decoding_shows(tokenizer: Tokenizer, ids: list[int]) -> None:
-    ids = [token for token in ids if token < tokenizer.vocab_size]
     assert "".join(pieces(tokenizer, ids)) == tokenizer.decode(ids)
 
 

@@ -38,11 +38,11 @@ SCALINGS: dict[str, dict[str, Any] | None] = {
 
 def theirs(family: str, **changes: Any) -> Any:
     torch.manual_seed(5)
-    shape: dict[str, Any] = dict(
-        vocab_size=97, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=6,
-        num_key_value_heads=2, head_dim=16, max_position_embeddings=64, rope_theta=500.0, initializer_range=0.2,
-        attn_implementation="eager",
-    )  # fmt: skip
+    shape: dict[str, Any] = {
+        "vocab_size": 97, "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 3,
+        "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 64,
+        "rope_theta": 500.0, "initializer_range": 0.2, "attn_implementation": "eager",
+    }  # fmt: skip
     model = AutoModelForCausalLM.from_config(CONFIGS[family](**shape | changes)).eval()
     for (
         name,
