@@ -130,28 +130,19 @@ def _register_task(
     name: str, language: Language, make: Callable[[Draw], Question], trained: Callable[[Draw], Question], described: str
 ) -> None:
     full = f"{name}-{language}"
-    closing = {"en": "\nAnswer:", "zh": "\n答案："}[language]
 
-    def prompt(world: World, index: int, plain: bool) -> Prompt:
+    def prompt(world: World, index: int) -> Prompt:
         asked, made = fresh_item(make, world, full, "heldout", index, language)
-        text = asked + closing if plain else asked
-        return Prompt((Message("user", text),), Check("exact", made.accepted), Origin(f"school:{full}", str(index), LICENCE))
+        return Prompt((Message("user", asked),), Check("exact", made.accepted), Origin(f"school:{full}", str(index), LICENCE))
 
     def cases(world: World, n: int) -> list[Prompt]:
-        return [prompt(world, i, plain=False) for i in range(n)]
-
-    def plain_cases(world: World, n: int) -> list[Prompt]:
-        return [prompt(world, i, plain=True) for i in range(n)]
+        return [prompt(world, i) for i in range(n)]
 
     def floor_examples(world: World, n: int) -> list[tuple[str, str]]:
         questions = (fresh_item(trained, world, f"{full}/floor", "train", i, language) for i in range(n))
         return [(asked, made.answer) for asked, made in questions]
 
     register_task(EvalTask(full, "chat", language, described, cases, floor_examples))
-    if name == "instructions-few":
-        register_task(
-            EvalTask(f"{full}-plain", "completion", language, f"{described}; as text to continue", plain_cases, floor_examples)
-        )
 
 
 def _seen_few(draw: Draw) -> Question:
