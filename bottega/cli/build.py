@@ -159,22 +159,24 @@ def _raise_family(recipe_name: str, models: list[str] | None, options: BuildOpti
 def _report(report: BuildReport, options: BuildOptions) -> None:
     models = sum(node.kind == "model" for node in report.built)
     stood = sum(node.kind == "model" for node in report.found)
-    if not report.failed:
+    if not report.failed and not report.unscored:
         typer.echo(
             f"Built {models} model{'s' if models != 1 else ''}; {stood} stood already."
             if models
             else "Everything stands already."
         )
         return
+    errors = report.failed | report.unscored
     lines = [f"{node}: {error}" for node, error in report.failed.items()]
+    lines += [f"{node} stands, but could not be evaluated: {error}" for node, error in report.unscored.items()]
     if report.skipped:
         lines.append(
             f"Not tried, since they are made from these: {', '.join(node.name for node in report.skipped)}."
         )
     lines.append(f"What was built is kept. Mend this, then run the same command again:\n  {options.command}")
     message = "\n".join(lines)
-    first = next(iter(report.failed.values()))
-    if all(isinstance(error, UserError) for error in report.failed.values()):
+    first = next(iter(errors.values()))
+    if all(isinstance(error, UserError) for error in errors.values()):
         raise UserError(message) from first
     raise RuntimeError(message) from first
 

@@ -113,4 +113,4 @@ def _who(folder: Path) -> tuple[str, bool]:
     if not (folder / "card.json").is_file():
         return folder.name, True
     card = read_card(folder)
-    return card.name, card.chat or card.stage == "sft"
+    return card.name, card.speaks

@@ -107,7 +107,7 @@ def recipes(
     else:
         family = known.load(which)
         for column in ("model", "stage", "made from", "data", "tokens"):
-            table.add_column(column, header_style="dim")
+            table.add_column(column, header_style="dim", no_wrap=column == "model")
         for name, model in family.models.items():
             data = ", ".join(use.dataset for use in model.data)
             budget = getattr(model.config, "budget_tokens", None)

@@ -61,6 +61,7 @@ class BuildReport:
     found: list[Node] = field(default_factory=list)
     failed: dict[Node, BaseException] = field(default_factory=dict)
     skipped: dict[Node, Node] = field(default_factory=dict)  # node -> the failed node it needs
+    unscored: dict[Node, BaseException] = field(default_factory=dict)  # stands, but an evaluation failed
 
 
 class BuildInterrupted(KeyboardInterrupt):
@@ -123,7 +124,7 @@ def _build_node(
 ) -> None:
     standing = resolver.standing(node)
     if standing.built:
-        _stands(resolver, node, family, observer)
+        _stands(resolver, node, family, observer, report)
         report.found.append(node)
         observer.found(node)
         return
@@ -137,15 +138,17 @@ def _build_node(
             note = make.make(resolver, node)
             resolver.forget(node)
             report.built.append(node)
-            _stands(resolver, node, family, observer)
+            _stands(resolver, node, family, observer, report)
             observer.done(node, note)
             return
-    _stands(resolver, node, family, observer)
+    _stands(resolver, node, family, observer, report)
     report.found.append(node)
     observer.found(node)
 
 
-def _stands(resolver: Resolver, node: Node, family: Family, observer: Observer) -> None:
+def _stands(
+    resolver: Resolver, node: Node, family: Family, observer: Observer, report: BuildReport
+) -> None:
     """Check a built node, bring its card's wording and scores up to the recipe, and put it into the family's index."""
     standing = resolver.standing(node)
     assert standing.path is not None and standing.fingerprint is not None
@@ -155,7 +158,11 @@ def _stands(resolver: Resolver, node: Node, family: Family, observer: Observer) 
     if node.kind == "model":
         _reword(resolver.recipe, node.name, standing.path)
         if resolver.options.evaluate:
-            evaluate(resolver, node.name, observer)
+            try:
+                evaluate(resolver, node.name, observer)
+            except Exception as error:  # the model stands all the same, and others are made from it
+                report.unscored[node] = error
+                observer.say(f"{node} could not be evaluated: {error}")
 
 
 def _reword(recipe: Recipe, name: str, folder: Path) -> None:

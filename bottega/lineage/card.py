@@ -118,6 +118,11 @@ class Card(_Part):
 
         return self.fingerprint[:VERSION_LENGTH]
 
+    @property
+    def speaks(self) -> bool:
+        """Whether it was taught the chat template, so that it is spoken to in it."""
+        return self.chat or self.stage == "sft"
+
     def score(self, evaluation: str) -> Score | None:
         """One score with its interval, or None where it was not measured."""
         row = self.scores.get(evaluation)

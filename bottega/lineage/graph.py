@@ -38,6 +38,12 @@ class Graph:
             data = tuple(dict.fromkeys(Node("dataset", use.dataset) for use in model.data))
             self.needs[Node("model", name)] = parents + own + data
 
+    def read_by_evaluations(self, model: str) -> list[Node]:
+        """The datasets that a model is scored on: to be frozen before that, but no part of what it is made from."""
+        named = (name.partition(":") for name in self.recipe.evaluations(model))
+        datasets = (what.partition("/")[0] for kind, _, what in named if kind == "bits-per-byte")
+        return [Node("dataset", name) for name in datasets if name in self.recipe.datasets]
+
     def ancestors(self, node: Node) -> set[Node]:
         """Everything a node is made from, however indirectly."""
         return set(self._closure(node)) - {node}
@@ -72,7 +78,8 @@ class Graph:
         rest = sorted(
             chats[1:] + others, key=lambda name: (specs[name].role == "control", list(specs).index(name))
         )
-        return self.order(Node("model", name) for name in first + rest)
+        with_evaluations = ([*self.read_by_evaluations(name), Node("model", name)] for name in first + rest)
+        return self.order(node for nodes in with_evaluations for node in nodes)
 
     def _closure(self, node: Node) -> list[Node]:
         """The node after everything it needs, depth first. Soundness of the recipe rules cycles out."""

@@ -288,7 +288,7 @@ class _Drawing:
 def label(score: Score) -> str:
     """An evaluation's name without its kind, which the figures show."""
     kind, _, what = score.name.partition(":")
-    return f"{what} bits/byte" if kind == "bits" else what or kind
+    return f"{what} bits/byte" if kind == "bits-per-byte" else what or kind
 
 
 def _cost(member: Member) -> str:

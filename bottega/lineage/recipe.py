@@ -155,12 +155,12 @@ class Recipe(_Frozen):
         """The family's name."""
         return self.info.name
 
-    def evaluations(self, model: str) -> tuple[str, ...]:
-        """The evaluations of a model, with the lists of ``[evals]`` unrolled, in order and each once."""
-        names: dict[str, None] = {}
-        for entry in self.models[model].evals:
-            names.update(dict.fromkeys(self.evals.get(entry, (entry,))))
-        return tuple(names)
+    def evaluations(self, model: str) -> list[str]:
+        """The evaluations of a model, with the lists of ``[evals]`` and the families of tasks unrolled, each once."""
+        from bottega.evals.registry import expand
+
+        entries = self.models[model].evals
+        return expand((name for entry in entries for name in self.evals.get(entry, (entry,))), self.datasets)
 
     def tokenizer_of(self, model: str) -> str | None:
         """The tokenizer a model speaks through: its own, or the nearest ancestor's; None for an imported root."""

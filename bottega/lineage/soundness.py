@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from bottega.errors import UserError
 from bottega.lineage.graph import find_cycle
 from bottega.lineage.recipe import ModelSpec, Recipe
 from bottega.lineage.recipe_errors import Faults
@@ -24,8 +25,13 @@ def check(recipe: Recipe, faults: Faults) -> None:
                 )
     if not recipe.models:
         faults.add(("models",), "the recipe names no model; add a [models.NAME] table.")
+    for name, dataset in recipe.datasets.items():
+        for source in dataset.sources:
+            _check_school(source.uri, ("datasets", name, "sources"), faults)
     for name, tokenizer in recipe.tokenizers.items():
         _all_known(tokenizer.datasets, recipe.datasets, ("tokenizers", name, "datasets"), "dataset", faults)
+    for name, entries in recipe.evals.items():
+        _check_evaluations(recipe, entries, ("evals", name), faults)
     cycle = find_cycle({name: model.parent for name, model in recipe.models.items()})
     if cycle:
         faults.add(
@@ -53,6 +59,29 @@ def _check_model(recipe: Recipe, name: str, model: ModelSpec, faults: Faults, *,
     for entry in model.evals:
         if ":" not in entry and entry not in recipe.evals:
             faults.unknown_name((*path, "evals"), entry, recipe.evals, "list of [evals]")
+    _check_evaluations(recipe, (entry for entry in model.evals if ":" in entry), (*path, "evals"), faults)
+
+
+def _check_school(uri: str, path: tuple[str, ...], faults: Faults) -> None:
+    """The school is at hand, so that a misspelt part need not wait for its dataset to be frozen."""
+    if not uri.startswith("school:"):
+        return
+    import bottega.data.school  # noqa: F401  (fills the registry)
+    from bottega.data.school.registry import PARTS
+
+    name = uri.removeprefix("school:")
+    if name not in PARTS:
+        faults.unknown_name(path, name, PARTS, "part of the school")
+
+
+def _check_evaluations(recipe: Recipe, entries: Iterable[str], path: tuple[str, ...], faults: Faults) -> None:
+    from bottega.evals.registry import expand
+
+    for entry in entries:
+        try:
+            expand([entry], recipe.datasets)
+        except UserError as error:
+            faults.add(path, f"{error}.")
 
 
 def _all_known(

@@ -56,7 +56,7 @@ def test_a_card_names_parents_licences_and_the_cost_of_all_ancestors(family: Pat
 
 def test_scores_stand_in_the_card_with_their_intervals(family: Path) -> None:
     home = Home(family)
-    score = read_card(home.path("model", "davinci", home.versions("model", "davinci")[0])).score("bits:prose")
+    score = read_card(home.path("model", "davinci", home.versions("model", "davinci")[0])).score("bits-per-byte:prose")
     assert score is not None
     assert score.low < score.value < score.high
     assert score.n == 34
@@ -90,13 +90,13 @@ def test_a_changed_title_is_written_into_the_card_without_a_build(copied: Home, 
 
 
 def test_an_evaluation_that_was_added_runs_without_a_build(copied: Home, data: Path) -> None:
-    text = TINY.read_text(encoding="utf-8").replace('text = ["bits:prose"]', 'text = ["bits:code", "bits:prose"]')
+    text = TINY.read_text(encoding="utf-8").replace('text = ["bits-per-byte:prose"]', 'text = ["bits-per-byte:code", "bits-per-byte:prose"]')
     heard = Heard()
     report = build(parse(text, "tiny.toml"), copied, tiny_options(data), heard, models=["davinci"])
     assert report.built == []
-    assert heard.of("evaluating") == ["davinci bits:code"]
+    assert heard.of("evaluating") == ["davinci bits-per-byte:code"]
     card = read_card(copied.path("model", "davinci", copied.versions("model", "davinci")[0]))
-    assert list(card.scores) == ["bits:code", "bits:prose"]
+    assert list(card.scores) == ["bits-per-byte:code", "bits-per-byte:prose"]
 
 
 def test_a_deleted_model_is_built_again_to_the_same_weights(copied: Home, data: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_sound_recipe_loads_with_its_types() -> None:
     assert recipe.models["code-davinci"].parent == ("davinci",)
     assert recipe.models["code-davinci"].data[1].role == "replay"
     assert recipe.models["davinci"].config.model_dump()["budget_tokens"] == 16384
-    assert recipe.evaluations("davinci") == ("bits:prose",)
+    assert recipe.evaluations("davinci") == ["bits-per-byte:prose"]
     assert recipe.tokenizer_of("text-davinci") == "tiny"
 
 
@@ -128,6 +128,8 @@ def test_a_model_that_is_its_own_parent_is_a_cycle() -> None:
         ("[datasets.prose]", "[datasets.prose]\nuri = 3", "datasets.prose.uri: unknown key"),
         ('["code", {', '["code", { sources = ["file:x"],', "no source of the dataset 'prose' is called 'file:x'"),
         ("seed = 3", 'seed = "x"', "recipe.seed"),
+        ("file:$DATA/code.jsonl", "school:prosen", "no part of the school is called 'prosen'; did you mean 'prose-en'"),
+        ('"bits-per-byte:prose"', '"task:icl-english"', "evals.text: there is no evaluation 'task:icl-english'"),
     ],
 )  # fmt: skip
 def test_bad_values_are_named_with_their_key(old: str, new: str, said: str) -> None:
