@@ -47,13 +47,13 @@ class Scoreboard:
         return self._columns
 
     def best(self, column: str) -> frozenset[str]:
-        """The models that lead a column, ties included. Controls and bases do not compete."""
+        """The models that lead a column, unless all are equal. Controls and bases do not compete."""
         values = {
             row.model: row.scores[column].value
             for row in self.rows
             if row.role == "model" and column in row.scores and not math.isnan(row.scores[column].value)
         }
-        if len(values) < 2:
+        if len(set(values.values())) < 2:
             return frozenset()
         top = max(values.values()) if self._score(column).higher_is_better else min(values.values())
         return frozenset(model for model, value in values.items() if value == top)
@@ -103,7 +103,7 @@ class Scoreboard:
         yield self.table(part, title=title)
 
     def _width(self, column: str) -> int:
-        return max(len(column), len("00.0–00.0 "), len("↓ " + self._score(column).unit)) + 3
+        return max(len(_short(column)), len("00.0–00.0 "), len("↓ " + self._score(column).unit)) + 3
 
     def table(self, columns: Sequence[str] | None = None, *, title: str | None = None) -> Table:
         """One line a model, an interval under every value, then the floors and the ceiling."""
@@ -117,7 +117,7 @@ class Scoreboard:
         table.add_column("model", no_wrap=True)
         for column in columns:
             unit = self._score(column).unit
-            head = f"{column}\n{'↑ %' if unit == 'accuracy' else '↓ ' + unit}"
+            head = f"{_short(column)}\n{'↑ %' if unit == 'accuracy' else '↓ ' + unit}"
             table.add_column(head, justify="right", no_wrap=True)
         for row in self.rows:
             name = Text(row.model, style="bold" if row.role == "model" else "dim")
@@ -131,6 +131,9 @@ class Scoreboard:
         if any(self.ceiling(column) is not None for column in columns):
             values = [self._reference(self.ceiling(column), column) for column in columns]
             table.add_row(Text("ceiling", style="dim"), *values)
+        reasons = dict.fromkeys(s.not_built for c in columns for s in self._scores(c) if s.not_built)
+        if reasons:
+            table.caption, table.caption_justify = "\n".join(f"n/a: {reason}" for reason in reasons), "left"
         return table
 
     def _cell(self, row: Row, column: str) -> Text:
@@ -140,7 +143,7 @@ class Scoreboard:
         if score is None:
             return Text("·", style="dim")
         if score.not_built:
-            return Text("not built", style="dim italic")
+            return Text("n/a", style="dim italic")
         leads = row.model in self.best(column)
         style = "bold green" if leads else "dim" if row.role != "model" else ""
         text = Text(f"{_shown(score.value, score.unit)}{'*' if leads else ' '}", style=style)
@@ -204,7 +207,7 @@ class Scoreboard:
             axes.set_xlim(-4, 104)
         axes.set_yticks(range(len(self.rows)), [row.model for row in self.rows], fontsize=7.5)
         axes.set_ylim(len(self.rows) - 0.4, -0.8)
-        axes.set_title(f"{column}\n", fontsize=8.5, loc="left", fontweight="bold", pad=1)
+        axes.set_title(f"{_short(column)}\n", fontsize=8.5, loc="left", fontweight="bold", pad=1)
         axes.text(
             0,
             1.01,
@@ -219,6 +222,11 @@ class Scoreboard:
         axes.set_axisbelow(True)
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
+
+
+def _short(column: str) -> str:
+    """A task's name says enough without its kind."""
+    return column.removeprefix("task:")
 
 
 def _shown(value: float, unit: str) -> str:

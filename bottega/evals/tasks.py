@@ -50,6 +50,8 @@ def exact_match(
     room = max_new_tokens or min(room_needed(tokenizer, prompts, mode), context // 2)
     rendered = [encode_prompt(tokenizer, prompt, mode) for prompt in prompts]
     fits = [i for i, ids in enumerate(rendered) if len(ids) + room <= context]
+    if not fits:
+        return missing_score(name, f"no prompt leaves room for {room} tokens in a context of {context}")
     produced = generate(
         model,
         [rendered[i] for i in fits],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bottega.errors import UserError
 from bottega.stages.base import StageConfig, StageInputs, StageResult, register
@@ -37,6 +37,10 @@ class SftConfig(TrainingConfig):
     lr: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
     muon_lr: float = Field(5e-3, gt=0, description="peak learning rate of Muon, where it is the optimizer")
     overlong: OverlongKnob = "drop"
+    optimizer: Literal["adamw", "muon"] = Field(
+        "muon",
+        description="adamw, or muon for hidden matrices and adamw for the rest; adapters default to adamw",
+    )
     lora: LoraConfig | None = Field(
         None, description="train adapters of this size; left out, all weights are trained"
     )
@@ -44,6 +48,14 @@ class SftConfig(TrainingConfig):
         False,
         description="a control: the parent's shape with fresh random weights",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _adapters_by_adamw(cls, values: Any) -> Any:
+        """Muon evens out the singular values of an update, which two thin factors have no use for."""
+        if isinstance(values, dict) and values.get("lora") is not None:
+            return {"optimizer": "adamw", **values}
+        return values
 
 
 class Sft:

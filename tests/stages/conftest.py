@@ -27,7 +27,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
         for r in FrozenDataset(root / "datasets" / n).records("train")
         if isinstance(r, Document)
     ]
-    Tokenizer.train(texts, 400).save(made.tokenizer)
+    Tokenizer.train(texts, 340).save(made.tokenizer)
     return made
 
 

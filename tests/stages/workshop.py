@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,14 +52,20 @@ class Workshop:
     root: Path
     tokenizer: Path
 
-    def dataset(self, name: str, rows: list[dict[str, Any]] | None = None, **entry: Any) -> DatasetInput:
+    def dataset(
+        self, name: str, rows: Sequence[Mapping[str, Any]] | None = None, *, mixed: bool = False, **entry: Any
+    ) -> DatasetInput:
         """The dataset of this name, frozen from ``rows`` where it is not there yet."""
         folder = self.root / "datasets" / name
         if not folder.exists():
             assert rows is not None
             file = self.root / f"{name}.jsonl"
             file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-            freeze([SourceSpec(uri=f"file:{file}")], folder, ReadOptions(heldout_fraction=0.1))
+            freeze(
+                [SourceSpec(uri=f"file:{file}", mixed=mixed)],
+                folder,
+                ReadOptions(heldout_fraction=0.1, include_unclear=True),
+            )
         return DatasetInput(folder, name=name, **entry)
 
     def inputs(

@@ -1,0 +1,187 @@
+"""Evaluations by the names that recipes give them.
+
+``bits-per-byte:WHAT``  held-out documents of a recipe's dataset (``DATASET`` or ``DATASET/SOURCE``), of a
+                        part of the school, or of any source by its URI
+``task:NAME``           a task of the school, as ``task:icl-en-8``; ``task:icl`` is all whose names begin so
+``exact:URI``           the checkable prompts of a source, such as ``exact:file:prompts.jsonl``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bottega.data.records import Document, Prompt, Record
+from bottega.errors import UserError
+from bottega.evals.prompting import Mode
+from bottega.evals.score import Score
+
+if TYPE_CHECKING:
+    from bottega.data.school.registry import EvalTask
+    from bottega.data.sources import ReadOptions
+    from bottega.data.tokenizer import Tokenizer
+    from bottega.model.decoder import Decoder
+
+KINDS = ("bits-per-byte", "task", "exact")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model to score. ``chat``: it was taught the chat template, so requests are put in it."""
+
+    model: Decoder
+    tokenizer: Tokenizer
+    chat: bool
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """On what, and on how much of it; two models scored with equal options are comparable case by case."""
+
+    cases: int = 300  # of a task, or prompts of a source
+    documents: int = 200  # for bits per byte
+    world_seed: int = 0
+    seed: int = 0  # of the bootstrap
+    context: int | None = None  # tokens; the model's own by default
+    datasets: Mapping[str, Path] = field(default_factory=dict)  # frozen, by the recipe's names
+    data: Path | None = None  # what $DATA in a URI stands for
+
+
+def names() -> list[str]:
+    """Every evaluation that needs neither a dataset nor a URI."""
+    tasks, parts = _school()
+    documents = [f"bits-per-byte:{name}" for name, kind in parts.items() if kind == "documents"]
+    return [*(f"task:{name}" for name in tasks), *documents]
+
+
+def expand(wanted: Iterable[str], datasets: Iterable[str] = ()) -> list[str]:
+    """The evaluations that the names stand for, each once and in order.
+
+    Raises:
+        UserError: a name means nothing; the message suggests the nearest.
+    """
+    known = list(datasets)
+    return list(dict.fromkeys(name for entry in wanted for name in _expand_one(entry, known)))
+
+
+def score(name: str, subject: Subject, options: EvalOptions) -> Score:
+    """Run one evaluation, floors and ceiling beside it. Raises ``UserError`` for an unknown name."""
+    (name,) = _single(name, options)
+    kind, _, what = name.partition(":")
+    if kind == "bits-per-byte":
+        return _bits(name, what, subject, options)
+    if kind == "task":
+        return _task(name, what, subject, options)
+    prompts = [r for r in _read(what, options, "all") if isinstance(r, Prompt)]
+    mode: Mode = "chat" if subject.chat else "plain"
+    return _exact(name, prompts[: options.cases], mode, subject, options)
+
+
+def _single(name: str, options: EvalOptions) -> list[str]:
+    meant = expand([name], options.datasets)
+    if len(meant) != 1:
+        raise UserError(
+            f"{name} stands for {len(meant)} evaluations ({', '.join(meant)}); ask for them one by one"
+        )
+    return meant
+
+
+def _expand_one(name: str, datasets: list[str]) -> list[str]:
+    tasks, parts = _school()
+    kind, _, what = name.partition(":")
+    if kind == "task" and (found := _of_family(what, tasks)):
+        return [f"task:{task}" for task in found]
+    if kind == "bits-per-byte" and (what.partition("/")[0] in datasets or what in parts or ":" in what):
+        return [name]
+    if kind == "exact" and ":" in what:
+        return [name]
+    known = [*names(), *(f"bits-per-byte:{dataset}" for dataset in datasets)]
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(f'{k}:...' for k in KINDS)}"
+    raise UserError(f"there is no evaluation {name!r}; {hint}")
+
+
+def _of_family(name: str, tasks: Iterable[str]) -> list[str]:
+    """The task of this name, or all whose names go on from it."""
+    return [name] if name in tasks else [task for task in tasks if name and task.startswith(f"{name}-")]
+
+
+def _school() -> tuple[Mapping[str, EvalTask], Mapping[str, str]]:
+    import bottega.data.school  # noqa: F401  (fills the registry)
+    from bottega.data.school.registry import PARTS, TASKS
+
+    return TASKS, {name: part.kind for name, part in PARTS.items()}
+
+
+def _bits(name: str, what: str, subject: Subject, options: EvalOptions) -> Score:
+    from bottega.evals.bits import bits_per_byte
+
+    texts = (record.text for record in _heldout(what, options) if isinstance(record, Document))
+    context = options.context or subject.model.config.max_positions
+    documents = list(islice(texts, options.documents))
+    return bits_per_byte(subject.model, subject.tokenizer, documents, context, name=name, seed=options.seed)
+
+
+def _heldout(what: str, options: EvalOptions) -> Iterator[Record]:
+    from bottega.data.frozen import FrozenDataset
+
+    dataset, _, source = what.partition("/")
+    if dataset in options.datasets:
+        return FrozenDataset(options.datasets[dataset]).records("heldout", source=source or None)
+    return _read(what if ":" in what else f"school:{what}", options, "heldout")
+
+
+def _read(uri: str, options: EvalOptions, split: str) -> Iterator[Record]:
+    import bottega.data.school  # noqa: F401  (registers its URIs)
+    from bottega.data.sources import ReadOptions, SourceSpec, open_source
+
+    read: ReadOptions = ReadOptions(
+        split=split,  # type: ignore[arg-type]
+        world_seed=options.world_seed,
+        data=options.data,
+    )
+    return open_source(SourceSpec(uri=uri), read)
+
+
+def _task(name: str, task_name: str, subject: Subject, options: EvalOptions) -> Score:
+    from bottega.data.school.registry import TASKS, world
+
+    task = TASKS[task_name]
+    cases = task.cases(world(options.world_seed), options.cases)
+    mode: Mode = task.mode if task.mode != "chat" or subject.chat else "plain"
+    result = _exact(name, cases, mode, subject, options, stop=task.stop)
+    if result.not_built:
+        return result
+    return result.with_context(_task_floors(task_name, options.world_seed, options.cases), ceiling=1.0)
+
+
+@lru_cache(maxsize=256)
+def _task_floors(task_name: str, world_seed: int, cases: int) -> Mapping[str, float]:
+    """The floors of a task, which are the same for every model."""
+    from bottega.data.school.floors import floors
+    from bottega.data.school.registry import TASKS, world
+
+    task = TASKS[task_name]
+    return floors(task, world(world_seed), task.cases(world(world_seed), cases))
+
+
+def _exact(
+    name: str, prompts: list[Prompt], mode: Mode, subject: Subject, options: EvalOptions, *, stop: str = "\n"
+) -> Score:
+    from bottega.evals.tasks import exact_match
+
+    return exact_match(
+        subject.model,
+        subject.tokenizer,
+        prompts,
+        mode,
+        name=name,
+        stop=stop,
+        context=options.context,
+        seed=options.seed,
+    )
