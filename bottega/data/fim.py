@@ -44,7 +44,9 @@ def fill_in_the_middle(
     """
     if not (0 <= rate <= 1 and 0 <= spm_rate <= 1):
         raise UserError(f"fill-in-the-middle rates are between 0 and 1, not {rate} and {spm_rate}")
-    prefix_id, middle_id, suffix_id = (tokenizer.require(f"fim_{part}") for part in ("prefix", "middle", "suffix"))
+    prefix_id, middle_id, suffix_id = (
+        tokenizer.require(f"fim_{part}") for part in ("prefix", "middle", "suffix")
+    )
     # Drawn first, and always: whether a document is rearranged does not depend on how it is cut.
     chosen, spm = rng.random(2) < (rate, spm_rate)
     if not chosen:

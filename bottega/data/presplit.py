@@ -56,7 +56,9 @@ def _split_numbers(word: str) -> list[str]:
         return [word]
     pieces: list[str] = []
     for character in word:
-        after_mark = len(pieces) == 1 and not _is_number(pieces[0])  # the one sign that may stand before letters
+        after_mark = len(pieces) == 1 and not _is_number(
+            pieces[0]
+        )  # the one sign that may stand before letters
         if pieces and character.isalpha() and (pieces[-1][-1].isalpha() or after_mark):
             pieces[-1] += character
         else:

@@ -60,11 +60,12 @@ class _Writer:
         self._vocab_size = vocab_size
         self._name = name
         self._dtype = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
-        self._tokens: list[int] = []
+        self._tokens: list[NDArray[np.int64]] = []
+        self._buffered = 0
         self._offsets = [0]
         self._text_bytes: list[int] = []
         self._codes: dict[float, int] = {1.0: 0}
-        self._weight_codes: list[int] = []
+        self._weight_codes: list[bytes] = []
         self._written = 0
         self._digest = hashlib.sha256()
         self._weights_file: BinaryIO | None = None
@@ -79,27 +80,33 @@ class _Writer:
             self._weights_file.close()
 
     def add(self, example: Encoded) -> None:
-        self._tokens += example.ids
+        self._tokens.append(np.array(example.ids, np.int64))
         self._offsets.append(self._offsets[-1] + len(example.ids))
         self._text_bytes.append(example.text_bytes)
         if example.weights is None:
-            self._weight_codes += bytes(len(example.ids))
+            self._weight_codes.append(bytes(len(example.ids)))
         elif len(example.weights) != len(example.ids):
             raise ValueError(f"{len(example.weights)} weights for {len(example.ids)} tokens")
         else:
-            codes = self._codes
-            self._weight_codes += [codes.setdefault(w, len(codes)) for w in example.weights]
-        if len(self._tokens) >= _FLUSH_TOKENS:
+            self._weight_codes.append(self._code(example.weights))
+        self._buffered += len(example.ids)
+        if self._buffered >= _FLUSH_TOKENS:
             self._flush()
 
+    def _code(self, weights: list[float]) -> bytes:
+        codes = self._codes
+        for weight in sorted(set(weights).difference(codes)):
+            codes[weight] = len(codes)
+        if len(codes) > 256:
+            raise UserError(f"{self._name} has more than 256 different loss weights; round them")
+        return bytes(map(codes.__getitem__, weights))
+
     def _flush(self) -> None:
-        tokens = np.array(self._tokens, np.int64)
+        tokens = np.concatenate([*self._tokens, np.empty(0, np.int64)])
         if tokens.size and not 0 <= tokens.min() <= tokens.max() < self._vocab_size:
             raise UserError(
                 f"token {int(tokens.max())} is outside the vocabulary of {self._vocab_size}: wrong tokenizer"
             )
-        if len(self._codes) > 256:
-            raise UserError(f"more than 256 different loss weights in {self._name}; round them")
         data = tokens.astype(self._dtype).tobytes()
         self._tokens_file.write(data)
         self._digest.update(data)
@@ -108,9 +115,9 @@ class _Writer:
             for first in range(0, self._written, _FLUSH_TOKENS):
                 self._weights_file.write(bytes(min(_FLUSH_TOKENS, self._written - first)))
         if self._weights_file is not None:
-            self._weights_file.write(bytes(self._weight_codes))
-        self._written += len(self._tokens)
-        self._tokens, self._weight_codes = [], []
+            self._weights_file.writelines(self._weight_codes)
+        self._written += len(tokens)
+        self._tokens, self._weight_codes, self._buffered = [], [], 0
 
     def finish(self) -> None:
         self._flush()

@@ -13,9 +13,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bottega.data.chat_template import CHAT_TEMPLATE
 from bottega.data.presplit import SPLIT_EXPRESSION, chunks
@@ -49,6 +52,7 @@ _NAMES = {
 }
 _MEMO_CHUNKS = 1 << 17  # distinct chunks whose ids are remembered
 _MEMO_LENGTH = 64  # longer ones seldom come again
+_GROUP_CHUNKS = 1024  # chunks encoded in one call: the call itself costs more than a chunk
 
 
 class Tokenizer:
@@ -71,7 +75,7 @@ class Tokenizer:
         self.fim_middle = self._find("fim_middle")
         self.fim_suffix = self._find("fim_suffix")
         self.image = self._find("image")
-        self._memo: dict[str, list[int]] = {}
+        self._memo: dict[str, tuple[int, ...]] = {}
         # The chunks are those of our split expression on text as it is.
         self._chunkable = model.get("normalizer") is None and model.get("pre_tokenizer") == _pre_tokenizer()
 
@@ -105,9 +109,7 @@ class Tokenizer:
         return frozenset(token for token in ended if token is not None)
 
     @classmethod
-    def train(
-        cls, texts: Iterable[str], vocab_size: int, *, sample_bytes: int = SAMPLE_BYTES
-    ) -> Tokenizer:
+    def train(cls, texts: Iterable[str], vocab_size: int, *, sample_bytes: int = SAMPLE_BYTES) -> Tokenizer:
         """Learn ``vocab_size`` tokens, control tokens and the 256 bytes included.
 
         Learns from at most ``sample_bytes`` of text, drawn evenly from the whole, and holds no more than that in
@@ -123,7 +125,9 @@ class Tokenizer:
             )
         words = count_words(_sample(texts, sample_bytes))
         if not words:
-            raise UserError("there is no text to train a tokenizer on: the sources gave nothing but empty records")
+            raise UserError(
+                "there is no text to train a tokenizer on: the sources gave nothing but empty records"
+            )
         characters = byte_characters()
         ranked = sorted(characters)  # the order in which `tokenizers` numbers an alphabet
         byte_rank = [ranked.index(character) for character in characters]
@@ -153,7 +157,9 @@ class Tokenizer:
         if template_path.exists():
             config = {**config, "chat_template": template_path.read_text(encoding="utf-8")}
         model.setdefault("added_tokens", [])
-        if (model.get("model") or {}).get("type") != "BPE" or '"ByteLevel"' not in json.dumps(model.get("decoder")):
+        if (model.get("model") or {}).get("type") != "BPE" or '"ByteLevel"' not in json.dumps(
+            model.get("decoder")
+        ):
             raise UserError(f"{path} is not a byte-level BPE tokenizer, the only kind that is supported")
         try:
             tokenizer = cls(model, config)
@@ -167,7 +173,9 @@ class Tokenizer:
     def _refuse_control_from_text(self, path: Path) -> None:
         for name, ids in zip(self.control, self.encode_batch(list(self.control)), strict=True):
             if not self._control_ids.isdisjoint(ids):
-                raise UserError(f"{path}: the plain text {name!r} becomes a control token; it cannot be used safely")
+                raise UserError(
+                    f"{path}: the plain text {name!r} becomes a control token; it cannot be used safely"
+                )
 
     def save(self, folder: Path | str) -> None:
         """Write ``tokenizer.json`` and ``tokenizer_config.json``."""
@@ -199,14 +207,32 @@ class Tokenizer:
             memo.clear()
         parts = [chunks(text) for text in texts]
         unknown = list(set(chain.from_iterable(parts)).difference(memo))
-        if unknown:
-            encoded = self.text_backend.encode_batch_fast(unknown, add_special_tokens=False)
-            memo.update(zip(unknown, (e.ids for e in encoded), strict=True))
+        for chunk, chunk_ids in zip(unknown, self._encode_chunks(unknown), strict=True):
+            memo[chunk] = chunk_ids
         ids = [list(chain.from_iterable(map(memo.__getitem__, part))) for part in parts]
         for chunk in unknown:
             if len(chunk) > _MEMO_LENGTH:
                 del memo[chunk]
         return ids
+
+    def _encode_chunks(self, unknown: list[str]) -> list[tuple[int, ...]]:
+        """The ids of each chunk. Short ones are encoded end to end, many in one call, and told apart by bytes."""
+        # A chunk that begins with a space, after one that does not end with any, begins a token.
+        joins = [c[0] == " " and not c[-1].isspace() and len(c) <= _MEMO_LENGTH for c in unknown]
+        short = [c for c, join in zip(unknown, joins, strict=True) if join]
+        groups = [short[i : i + _GROUP_CHUNKS] for i in range(0, len(short), _GROUP_CHUNKS)]
+        alone = [c for c, join in zip(unknown, joins, strict=True) if not join]
+        texts = [*map("".join, groups), *alone]
+        encoded = [e.ids for e in self.text_backend.encode_batch_fast(texts, add_special_tokens=False)]
+        from_groups = chain.from_iterable(map(self._split_ids, encoded, groups))
+        from_alone = map(tuple, encoded[len(groups) :])
+        return [next(from_groups) if join else next(from_alone) for join in joins]
+
+    def _split_ids(self, ids: list[int], group: list[str]) -> list[tuple[int, ...]]:
+        token_ends = np.cumsum(self._lengths[ids])
+        chunk_ends = np.cumsum([len(chunk.encode()) for chunk in group])
+        bounds = [0, *(np.searchsorted(token_ends, chunk_ends) + 1).tolist()]
+        return [tuple(ids[first:last]) for first, last in pairwise(bounds)]
 
     def decode(self, ids: Iterable[int], skip_control: bool = True) -> str:
         """The text of the ids; bytes that are no UTF-8 become U+FFFD, ids that no token has are ignored."""
@@ -230,6 +256,11 @@ class Tokenizer:
             if i not in table:
                 table[i] = bytes(map(byte_of.__getitem__, token))
         return table
+
+    @cached_property
+    def _lengths(self) -> NDArray[np.int64]:
+        """The number of bytes of each token."""
+        return np.array([len(self._bytes.get(i, b"")) for i in range(self.vocab_size)], np.int64)
 
     @cached_property
     def vocab_size(self) -> int:
@@ -285,7 +316,12 @@ def _model(vocab: dict[str, int], merges: list[tuple[str, str]]) -> dict[str, An
         "normalizer": None,
         "pre_tokenizer": _pre_tokenizer(),
         "post_processor": None,
-        "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False},
+        "decoder": {
+            "type": "ByteLevel",
+            "add_prefix_space": False,
+            "trim_offsets": False,
+            "use_regex": False,
+        },
         "model": {
             "type": "BPE",
             "dropout": None,
