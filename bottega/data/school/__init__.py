@@ -14,6 +14,7 @@ from bottega.data.school import (  # noqa: F401
     entailment,
     instructions,
     lists,
+    mixed,
     programs,
     prose,
     reasoning,

@@ -1,5 +1,6 @@
 """The same request badly put: typos, no punctuation, fragments, fillers, mixed languages, pinyin, wrong characters."""
 
+# ruff: noqa: E501 (tables of words; a Chinese character counts double)
 from __future__ import annotations
 
 import re
@@ -9,8 +10,19 @@ from bottega.data.school.draw import Draw
 
 _FILLERS_BEFORE_EN = ("um ", "hey ", "ok so ", "hi, ", "well ", "er, ", "so ", "yo ", "hmm ")
 _FILLERS_AFTER_EN = (" thx", " pls", " ok?", " thanks", " asap", " please??", " cheers")
-_DROPPED_EN = re.compile(r"\b(?:the|of|a|an|please|can you|could you|i want you to|i would like you to|your task is to)\b ?", re.I)
-_SHORT_EN = {"you": "u", "please": "pls", "are": "r", "and": "n", "with": "w/", "what": "wat", "to": "2", "for": "4"}
+_DROPPED_EN = re.compile(
+    r"\b(?:the|of|a|an|please|can you|could you|i want you to|i would like you to|your task is to)\b ?", re.I
+)
+_SHORT_EN = {
+    "you": "u",
+    "please": "pls",
+    "are": "r",
+    "and": "n",
+    "with": "w/",
+    "what": "wat",
+    "to": "2",
+    "for": "4",
+}
 _MIXED_EN = {
     "list": "列表", "words": "词", "word": "词", "first": "第一个", "last": "最后一个", "question": "问题", "answer": "回答",
     "text": "短文", "opposite": "反义词", "please": "请", "write": "写", "count": "数", "numbers": "数", "name": "说出",
@@ -47,7 +59,11 @@ def clumsy(draw: Draw, request: str, keep: str) -> str:
 
 def _typos(draw: Draw, request: str, keep: str) -> str:
     words = request.split(" ")
-    spots = [i for i, w in enumerate(words) if len(w) > 3 and w.isascii() and w.isalpha() and w.islower() and w not in keep]
+    spots = [
+        i
+        for i, w in enumerate(words)
+        if len(w) > 3 and w.isascii() and w.isalpha() and w.islower() and w not in keep
+    ]
     for i in draw.some(spots, draw.between(1, 2)):
         words[i] = _typo(draw, words[i])
     return " ".join(words)
@@ -115,7 +131,15 @@ def _swap_characters(table: dict[str, str], most: int) -> Callable[[Draw, str, s
 
 _Spoiler = Callable[[Draw, str, str], str]
 _WAYS: dict[str, tuple[_Spoiler, ...]] = {
-    "en": (_typos, _lower, _unpunctuated, _fragment_en, _fillers_en, _swap_words(_SHORT_EN, 2), _swap_words(_MIXED_EN, 1)),
+    "en": (
+        _typos,
+        _lower,
+        _unpunctuated,
+        _fragment_en,
+        _fillers_en,
+        _swap_words(_SHORT_EN, 2),
+        _swap_words(_MIXED_EN, 1),
+    ),
     "zh": (
         _unpunctuated,
         _fragment_zh,

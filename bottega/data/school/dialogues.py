@@ -39,7 +39,7 @@ def _task(draw: Draw) -> list[Turn]:
 
 def _list_twice(draw: Draw) -> list[Turn]:
     """A list task, then one or two more on its answer."""
-    language: Language = "en" if draw.language == "en" else "zh"
+    language = draw.language
     made = list_exercise(draw, (draw.one(("reverse", "swap", "drop-first", "drop-last", "add")),), language)
     turns = [(request(draw, made, "seen"), made.answer)]
     again = _book(language).AGAIN
@@ -50,7 +50,7 @@ def _list_twice(draw: Draw) -> list[Turn]:
 
 def _text_twice(draw: Draw) -> list[Turn]:
     """A passage with a question, then a second question about it."""
-    first, question, answer = read_twice(draw, "en" if draw.language == "en" else "zh")
+    first, question, answer = read_twice(draw, draw.language)
     return [(request(draw, first, "seen"), first.answer), (question, answer)]
 
 
@@ -93,7 +93,10 @@ def _turns(draw: Draw) -> list[Turn]:
     slots = scene(draw)
     turns: list[Turn] = []
     if draw.chance(0.5):
-        turns.append(_say(draw, draw.one(book.GREETINGS), slots))
+        greeting = draw.one(book.GREETINGS)
+        turns.append(_say(draw, greeting, slots))
+        if greeting is book.GREETINGS[1] and draw.chance(0.7):
+            turns.append(_say(draw, book.I_AM_FINE, slots))
     if draw.chance(0.5):
         told, recalled = _told(draw, slots)
         turns.append(told)
@@ -123,13 +126,17 @@ def _case(draw: Draw) -> tuple[list[Turn], Turn, tuple[str, ...]]:
 
 def _messages(turns: list[Turn]) -> tuple[Message, ...]:
     return tuple(
-        message for asked, answer in turns for message in (Message("user", asked), Message("assistant", answer))
+        message
+        for asked, answer in turns
+        for message in (Message("user", asked), Message("assistant", answer))
     )
 
 
 def distinct(world: World) -> int:
     """At least: what is told of a user, times the passages or lists of the middle."""
-    told = len(world.people) * (1 + len(HOBBIES) + len(world.places) + len(PETS) + len(JOBS) + len(PORTABLE) * len(HOUSE))
+    told = len(world.people) * (
+        1 + len(HOBBIES) + len(world.places) + len(PETS) + len(JOBS) + len(PORTABLE) * len(HOUSE)
+    )
     return told * perm(len(PORTABLE), 4) * 7
 
 
@@ -146,7 +153,9 @@ def _register(language: Language) -> None:
         for i in range(n):
             before, (asked, _), accepted = fresh_item(_case, world, f"{name}/case", "heldout", i, language)
             messages = (*_messages(before), Message("user", asked))
-            prompts.append(Prompt(messages, Check("exact", accepted), Origin(f"school:{name}", str(i), LICENCE)))
+            prompts.append(
+                Prompt(messages, Check("exact", accepted), Origin(f"school:{name}", str(i), LICENCE))
+            )
         return prompts
 
     def floor_examples(world: World, n: int) -> list[tuple[str, str]]:
@@ -158,7 +167,14 @@ def _register(language: Language) -> None:
 
     register_part(Part(name, "conversations", f"talks of several turns, {spoken}", item, distinct))
     register_task(
-        EvalTask(f"dialogue-{language}", "chat", language, f"the last answer of a talk, {spoken}", cases, floor_examples)
+        EvalTask(
+            f"dialogue-{language}",
+            "chat",
+            language,
+            f"the last answer of a talk, {spoken}",
+            cases,
+            floor_examples,
+        )
     )
 
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from bottega.data.school.world import Split, World
+from bottega.data.school.world import Language, Split, World
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ class Draw:
 
     __slots__ = ("_random", "fresh", "heldout", "language", "world")
 
-    def __init__(self, world: World, part: str, split: Split, index: int, language: str = "en") -> None:
+    def __init__(self, world: World, part: str, split: Split, index: int, language: Language = "en") -> None:
         self.world = world
         self.heldout = split == "heldout"
         self.language = language
@@ -81,7 +81,7 @@ class Draw:
     def _may_pair(self, subject: str, item: object) -> bool:
         return self._used(self.world.is_heldout_pair(subject, getattr(item, "en", None) or str(item)))
 
-    def paired(self, subject: str, items: Sequence[T], taken: Sequence[T] = ()) -> T:
+    def paired(self, subject: str, items: Sequence[T], taken: Sequence[object] = ()) -> T:
         """One of the items that may stand beside the subject in this split (an item's key is its ``en``).
 
         Where a short list has no held-out item for the subject, a held-out text takes any: it must then be
@@ -103,7 +103,7 @@ class Draw:
 
 
 def fresh_item(
-    make: Callable[[Draw], T], world: World, part: str, split: Split, index: int, language: str = "en"
+    make: Callable[[Draw], T], world: World, part: str, split: Split, index: int, language: Language = "en"
 ) -> T:
     """``make``'s item for this index; a held-out one is drawn again until it holds something training never shows."""
     for attempt in range(200):

@@ -12,15 +12,18 @@ from math import comb, perm
 from bottega.data.records import Check, Conversation, Message, Origin, Prompt
 from bottega.data.school.draw import Draw, fresh_item
 from bottega.data.school.facts import COUNTABLE, MAKEABLE, VALUES, Fact, cast, draw_fact
-from bottega.data.school.nouns import CATEGORIES_ZH, NAMED_CATEGORIES, NUMBERS_EN, PORTABLE, a
+from bottega.data.school.nouns import CATEGORIES_ZH, NAMED_CATEGORIES, PORTABLE, Noun, a
 from bottega.data.school.passages import capital, gap, slots, state
 from bottega.data.school.prose import LICENCE
 from bottega.data.school.registry import EvalTask, Language, Part, register_part, register_task
 from bottega.data.school.words import COLOURS, Word
-from bottega.data.school.world import Split, World
+from bottega.data.school.world import Place, Split, World
 
 YES, NO, UNKNOWN = 0, 1, 2
-LABELS: dict[Language, tuple[str, str, str]] = {"en": ("yes", "no", "it does not say"), "zh": ("对", "不对", "没有说")}
+LABELS: dict[Language, tuple[str, str, str]] = {
+    "en": ("yes", "no", "it does not say"),
+    "zh": ("对", "不对", "没有说"),
+}
 _FORM: dict[Language, str] = {
     "en": "Text: {premise}\nClaim: {claim}\nIs the claim true?",
     "zh": "短文：{premise}\n说法：{claim}\n这个说法对吗？",
@@ -67,7 +70,7 @@ def _attribute(draw: Draw, label: int) -> tuple[str, str]:
     thing = None
     if kind in ("has", "kept", "made"):
         thing = draw.paired(A.en, MAKEABLE if kind == "made" else PORTABLE)
-    values = draw.world.places if kind == "lives" else VALUES[kind]
+    values: tuple[Word | Place, ...] = draw.world.places if kind == "lives" else VALUES[kind]
     x = draw.paired(A.en, values)
     y = draw.one([v for v in values if v is not x])
     denied = draw.below(2)
@@ -95,7 +98,13 @@ def _roles(draw: Draw, label: int) -> tuple[str, str]:
 
 
 _QUALITIES = {
-    "en": (("older", "younger"), ("taller", "shorter"), ("faster", "slower"), ("stronger", "weaker"), ("richer", "poorer")),
+    "en": (
+        ("older", "younger"),
+        ("taller", "shorter"),
+        ("faster", "slower"),
+        ("stronger", "weaker"),
+        ("richer", "poorer"),
+    ),
     "zh": (("年纪大", "年纪小"), ("高", "矮"), ("跑得快", "跑得慢"), ("力气大", "力气小"), ("有钱", "穷")),
 }
 
@@ -227,7 +236,10 @@ def _wording(draw: Draw, label: int) -> tuple[str, str]:
     elif label == YES:
         told = [says(name, thing, x2), says(other, draw.one((thing, thing2)), draw.one((x2, y, y2)))]
     else:
-        told = [says(name, thing, draw.one((y, y2))), says(other, draw.one((thing, thing2)), draw.one((x2, y, y2)))]
+        told = [
+            says(name, thing, draw.one((y, y2))),
+            says(other, draw.one((thing, thing2)), draw.one((x2, y, y2))),
+        ]
     return gap(draw.language).join(draw.shuffled(told)), claim
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from bottega.data.school.draw import Draw
 from bottega.data.school.entailment import claim_and_denial
-from bottega.data.school.facts import KINDS, Fact, Slots, cast, draw_fact
+from bottega.data.school.facts import KINDS, Fact, Named, Slots, cast, draw_fact
 from bottega.data.school.nouns import (
     ANIMALS,
     CATEGORIES_ZH,
@@ -48,6 +48,8 @@ class Exercise:
     style: str = ""
 
 
+_ANIMAL_NAMES = frozenset(name for noun in ANIMALS for name in (noun.en, noun.zh))
+
 # List steps. Each takes the items and the slots of its wording, and gives items again.
 _CHANGES: dict[str, Callable[[list[str], Slots], list[str]]] = {
     "reverse": lambda items, s: items[::-1],
@@ -64,7 +66,6 @@ _CHANGES: dict[str, Callable[[list[str], Slots], list[str]]] = {
     "twice": lambda items, s: [item for item in items for _ in range(2)],
     "capitals": lambda items, s: [item.upper() for item in items],
 }
-_ANIMAL_NAMES = frozenset(name for noun in ANIMALS for name in (noun.en, noun.zh))
 
 
 def _and(items: list[str], language: Language) -> str:
@@ -160,7 +161,8 @@ def _show(draw: Draw, items: list[str]) -> str:
 def list_exercise(draw: Draw, names: tuple[str, ...], language: Language) -> Exercise:
     """One or two list steps on words or numbers."""
     numeric = bool({"sort", "largest"} & set(names)) or (
-        not {"animals", "capitals", "alphabet", "add", "replace", "without"} & set(names) and draw.chance(0.15)
+        not {"animals", "capitals", "alphabet", "add", "replace", "without"} & set(names)
+        and draw.chance(0.15)
     )
     n = draw.between(4 if len(names) > 1 else 3, 5)
     if numeric:
@@ -168,7 +170,10 @@ def list_exercise(draw: Draw, names: tuple[str, ...], language: Language) -> Exe
     elif names[0] == "animals":
         first = draw.one(ANIMALS)
         others = [noun for noun in PORTABLE if noun is not first]
-        beasts = [first, *draw.some([x for x in ANIMALS if x is not first and x.en != "fish"], draw.between(1, 2))]
+        beasts = [
+            first,
+            *draw.some([x for x in ANIMALS if x is not first and x.en != "fish"], draw.between(1, 2)),
+        ]
         chosen = draw.shuffled([*beasts, draw.paired(first.en, others), *draw.some(others, 1)])
         items = list(dict.fromkeys(_name(noun, language) for noun in chosen))
     else:
@@ -186,18 +191,30 @@ def list_exercise(draw: Draw, names: tuple[str, ...], language: Language) -> Exe
             text = _FORMS[name](items, language)
     answer = text if text is not None else _MARK[language].join(items)
     steps = tuple((name, strings) for name in names)
-    return Exercise(steps, data, answer, _same_list(answer, items, text, names[-1]), "numbers" if numeric else "list")
+    return Exercise(
+        steps, data, answer, _same_list(answer, items, text, names[-1]), "numbers" if numeric else "list"
+    )
 
 
 def _same_list(answer: str, items: list[str], text: str | None, last: str) -> tuple[str, ...]:
     """The answer and what is as good: other separators for a bare list, other spacing."""
     if text is None:
-        return (answer, *(mark.join(items) for mark in (", ", "、", ",", "，", " ") if mark.join(items) != answer))
+        return (
+            answer,
+            *(mark.join(items) for mark in (", ", "、", ",", "，", " ") if mark.join(items) != answer),
+        )
     if last == "json":
         return (answer, answer.replace(", ", ","))
     if last == "count":
         n = int(answer)
-        return (answer, NUMBERS_EN[n], NUMBERS_EN[n].capitalize(), NUMBERS_ZH[n], f"{answer}个", f"{count_zh(n)}个")
+        return (
+            answer,
+            NUMBERS_EN[n],
+            NUMBERS_EN[n].capitalize(),
+            NUMBERS_ZH[n],
+            f"{answer}个",
+            f"{count_zh(n)}个",
+        )
     if last in ("dashes", "slashes", "plus"):
         mark = {"dashes": "-", "slashes": "/", "plus": "+"}[last]
         return (answer, answer.replace(mark, f" {mark} "))
@@ -210,13 +227,17 @@ def _nth(draw: Draw, language: Language) -> Exercise:
     items = [_name(noun, language) for noun in _nouns(draw, draw.between(4, 6))]
     i = draw.between(1, len(items) - 2)
     nth = ("first", "second", "third", "fourth", "fifth")[i] if language == "en" else "一二三四五"[i]
-    return Exercise((("nth", {"nth": nth, "n": str(i + 1)}),), _show(draw, items), items[i], (items[i],), "list")
+    return Exercise(
+        (("nth", {"nth": nth, "n": str(i + 1)}),), _show(draw, items), items[i], (items[i],), "list"
+    )
 
 
 def _odd(draw: Draw, language: Language) -> Exercise:
     category = draw.one(("animal", "fruit", "vegetable", "clothing", "tool", "vehicle", "furniture"))
     alike = draw.some([n for n in NAMED_CATEGORIES if n.category == category and n.en != "orange"], 3)
-    odd = draw.paired(alike[0].en, [n for n in NAMED_CATEGORIES if n.category != category and n.en != "orange"])
+    odd = draw.paired(
+        alike[0].en, [n for n in NAMED_CATEGORIES if n.category != category and n.en != "orange"]
+    )
     items = [_name(noun, language) for noun in draw.shuffled([*alike, odd])]
     answer = _name(odd, language)
     return Exercise((("odd", {}),), _show(draw, items), answer, (answer,), "list")
@@ -226,7 +247,11 @@ def _contains(draw: Draw, language: Language) -> Exercise:
     nouns = _nouns(draw, draw.between(3, 6))
     there = draw.chance(0.5)
     asked = draw.one(nouns) if there else draw.one([n for n in LIST_NOUNS if n not in nouns])
-    yes, no = (("Yes.", "yes", "Yes"), ("No.", "no", "No")) if language == "en" else (("有。", "有"), ("没有。", "没有"))
+    yes, no = (
+        (("Yes.", "yes", "Yes"), ("No.", "no", "No"))
+        if language == "en"
+        else (("有。", "有"), ("没有。", "没有"))
+    )
     right = yes if there else no
     data = _show(draw, [_name(noun, language) for noun in nouns])
     return Exercise((("contains", {"x": _name(asked, language)}),), data, right[0], right, "list")
@@ -244,29 +269,36 @@ _OWN_LISTS = {"nth": _nth, "odd": _odd, "contains": _contains, "largest": _large
 Rows = tuple[tuple[str, str], ...]
 
 
+_TRANSLATED: tuple[Named, ...] = (*NOUNS, *COLOURS, *JOBS, *DAYS)
+
+
 def _rows(language: Language) -> dict[str, Rows]:
     if language == "en":
         return {
-            "opposite": tuple((w.en, w.opposite) for w in ADJECTIVES if w.en != "light" and w.opposite != "light")
+            "opposite": tuple(
+                (w.en, w.opposite) for w in ADJECTIVES if w.en != "light" and w.opposite != "light"
+            )
             + tuple(pair for x, y in OPPOSITES for pair in ((x.en, y.en), (y.en, x.en))),
             "plural": tuple((n.en, n.plural) for n in NOUNS if n.en != n.plural),
             "past": tuple((v.en, v.past) for v in VERBS),
             "comparative": tuple((w.en, w.comparative) for w in ADJECTIVES if " " not in w.comparative),
             "category": tuple((n.en, n.category) for n in NAMED_CATEGORIES),
-            "translate": tuple((w.en, w.zh) for w in (*NOUNS, *COLOURS, *JOBS, *DAYS) if w.en != "orange"),
+            "translate": tuple((w.en, w.zh) for w in _TRANSLATED if w.en != "orange"),
             "young": tuple((animal, young) for animal, (young, _) in YOUNG.items()),
             "sound": tuple((animal, sound) for animal, (sound, _) in SOUNDS.items()),
             "next-day": tuple((DAYS[i].en, DAYS[(i + 1) % 7].en) for i in range(7)),
         }
     return {
-        "opposite": tuple((w.zh, w.opposite_zh) for w in ADJECTIVES if w.en not in ("low", "tall", "old", "new"))
+        "opposite": tuple(
+            (w.zh, w.opposite_zh) for w in ADJECTIVES if w.en not in ("low", "tall", "old", "new")
+        )
         + (("旧", "新"), ("新", "旧"))
         + tuple(pair for x, y in OPPOSITES for pair in ((x.zh, y.zh), (y.zh, x.zh))),
         "measure": tuple((n.zh, n.measure) for n in NOUNS),
         "one-of": tuple((n.zh, f"一{n.measure}{n.zh}") for n in NOUNS),
         "very": tuple((w.zh, f"很{w.zh}") for w in ADJECTIVES),
         "category": tuple((n.zh, CATEGORIES_ZH[n.category]) for n in NAMED_CATEGORIES),
-        "translate": tuple((w.zh, w.en) for w in (*NOUNS, *COLOURS, *JOBS, *DAYS)),
+        "translate": tuple((w.zh, w.en) for w in _TRANSLATED),
         "young": tuple((n.zh, YOUNG[n.en][1]) for n in NOUNS if n.en in YOUNG),
         "sound": tuple((n.zh, SOUNDS[n.en][1]) for n in NOUNS if n.en in SOUNDS),
         "next-day": tuple((DAYS[i].zh, DAYS[(i + 1) % 7].zh) for i in range(7)),
@@ -288,11 +320,19 @@ def _word(draw: Draw, task: str, language: Language) -> Exercise:
             x, answer = draw.one(rows)
     accepted = [answer, capital(answer)]
     if task == "category":
-        accepted += [CATEGORY_PHRASES[answer], capital(CATEGORY_PHRASES[answer])] if language == "en" else [f"一种{answer}"]
+        accepted += (
+            [CATEGORY_PHRASES[answer], capital(CATEGORY_PHRASES[answer])]
+            if language == "en"
+            else [f"一种{answer}"]
+        )
     if task == "translate":
         accepted += [y for z, y in rows if z == x]
     return Exercise(
-        ((task, {"x": x, "a_x": a(x) if language == "en" else x}),), "", answer, tuple(dict.fromkeys(accepted)), "word"
+        ((task, {"x": x, "a_x": a(x) if language == "en" else x}),),
+        "",
+        answer,
+        tuple(dict.fromkeys(accepted)),
+        "word",
     )
 
 
@@ -315,7 +355,9 @@ def _repeat(draw: Draw, language: Language) -> Exercise:
     x = _name(noun, language)
     answer = (" " if language == "en" else "").join([x] * n)
     strings = {"x": x, "n": NUMBERS_EN[n] if language == "en" else count_zh(n)}
-    return Exercise((("repeat", strings),), "", answer, (answer, " ".join([x] * n), ", ".join([x] * n)), "word")
+    return Exercise(
+        (("repeat", strings),), "", answer, (answer, " ".join([x] * n), ", ".join([x] * n)), "word"
+    )
 
 
 def _passage(draw: Draw, least: int, most: int) -> tuple[list[Fact], str]:
@@ -324,7 +366,7 @@ def _passage(draw: Draw, least: int, most: int) -> tuple[list[Fact], str]:
     people = cast(draw, draw.between(least, most))
     taken.extend(people)
     kinds = draw.some(KINDS, 2)
-    facts = [draw_fact(draw, draw.one(kinds), person, taken) for person in people]  # type: ignore[arg-type]
+    facts = [draw_fact(draw, draw.one(kinds), person, taken) for person in people]
     return facts, gap(draw.language).join(state(draw, fact) for fact in facts)
 
 
@@ -344,7 +386,9 @@ def _read(draw: Draw, language: Language) -> Exercise:
     strings = slots(fact, language)
     answer, word = capital(sentence.format_map(strings)), bare.format_map(strings)
     accepted = (answer, word, capital(word), *_fuller(draw.language, word))
-    return Exercise((("read", {}),), text, answer, accepted, "text", capital(draw.one(questions).format_map(strings)))
+    return Exercise(
+        (("read", {}),), text, answer, accepted, "text", capital(draw.one(questions).format_map(strings))
+    )
 
 
 def _fuller(language: str, word: str) -> tuple[str, ...]:
@@ -356,7 +400,11 @@ def _fuller(language: str, word: str) -> tuple[str, ...]:
 
 def styles(language: Language) -> tuple[str, ...]:
     """How a question about a passage can ask to be answered."""
-    return ("one-word", "capitals", "quotes", "brackets", "twice") if language == "en" else ("one-word", "quotes", "brackets", "twice")
+    return (
+        ("one-word", "capitals", "quotes", "brackets", "twice")
+        if language == "en"
+        else ("one-word", "quotes", "brackets", "twice")
+    )
 
 
 def style_is_heldout(world: World, kind: str, style: str) -> bool:
@@ -412,7 +460,7 @@ def _reason(draw: Draw, language: Language) -> Exercise:
     people = cast(draw, 2)
     taken: list[object] = list(people)
     kind = draw.one(("has", "kept", "at", "job", "lives"))
-    facts = [draw_fact(draw, kind, person, taken) for person in people]  # type: ignore[arg-type]
+    facts = [draw_fact(draw, kind, person, taken) for person in people]
     sentences = [state(draw, fact) for fact in facts]
     i = draw.below(2)
     shown, hidden = facts[i], facts[1 - i]
@@ -421,13 +469,16 @@ def _reason(draw: Draw, language: Language) -> Exercise:
     claim, _ = claim_and_denial(replace(shown, value=value), language)
     head = ("Yes." if yes else "No.") if language == "en" else ("对。" if yes else "不对。")
     answer = f"{head}{gap(language)}{sentences[i]}"
-    return Exercise((("reason", {}),), gap(language).join(sentences), answer, (answer,), "text", capital(claim))
+    return Exercise(
+        (("reason", {}),), gap(language).join(sentences), answer, (answer,), "text", capital(claim)
+    )
 
 
 def _people(draw: Draw, language: Language) -> Exercise:
     facts, text = _passage(draw, 2, 4)
     names = sorted(
-        {p.en if language == "en" else p.zh for f in facts for p in (f.who, f.other) if p is not None}, key=text.index
+        {p.en if language == "en" else p.zh for f in facts for p in (f.who, f.other) if p is not None},
+        key=text.index,
     )
     answer = _MARK[language].join(names)
     return Exercise((("people", {}),), text, answer, (answer, _and(names, language)), "text")
@@ -489,6 +540,8 @@ def read_twice(draw: Draw, language: Language) -> tuple[Exercise, str, str]:
     for fact in (first, second):
         questions, sentence, _ = draw.one(BOOK[language].ASK[fact.kind])
         strings = slots(fact, language)
-        found.append((capital(draw.one(questions).format_map(strings)), capital(sentence.format_map(strings))))
+        found.append(
+            (capital(draw.one(questions).format_map(strings)), capital(sentence.format_map(strings)))
+        )
     (question, answer), (question2, answer2) = found
     return Exercise((("read", {}),), text, answer, (answer,), "text", question), question2, answer2

@@ -61,15 +61,34 @@ VALUES: dict[str, tuple[Word, ...]] = {
     "made": MATERIALS,
     "went": SIGHTS,
 }
-KINDS = ("has", "kept", "at", "job", "eats", "drinks", "hobby", "feels", "made", "went", "lives", "count", "gave", "bought", "pet")
+KINDS = (
+    "has",
+    "kept",
+    "at",
+    "job",
+    "eats",
+    "drinks",
+    "hobby",
+    "feels",
+    "made",
+    "went",
+    "lives",
+    "count",
+    "gave",
+    "bought",
+    "pet",
+)
 WITH_THING = frozenset(("has", "kept", "made", "gave", "bought", "count", "pet"))
 MAKEABLE = tuple(
-    noun for noun in PORTABLE if noun.en in "ring cup bowl box bell jar bottle bucket basket doll whistle key".split()
+    noun
+    for noun in PORTABLE
+    if noun.en
+    in ["ring", "cup", "bowl", "box", "bell", "jar", "bottle", "bucket", "basket", "doll", "whistle", "key"]
 )
 COUNTABLE = tuple(noun for noun in (*PORTABLE, *EDIBLE, *PETS) if noun.en != "fish")
 
 
-def draw_fact(draw: Draw, kind: str, who: Person, taken: list[Noun | Word | Place | Person]) -> Fact:
+def draw_fact(draw: Draw, kind: str, who: Person, taken: list[object]) -> Fact:
     """A fact of this kind about somebody, apart from what is ``taken``; what it uses is added there."""
     thing: Noun | None = None
     value: Word | Place | None = None

@@ -1,5 +1,6 @@
 """How English states a fact, takes it up again, asks for it and answers."""
 
+
 from __future__ import annotations
 
 # Each states the fact on its own.
@@ -131,11 +132,23 @@ AGAIN: dict[str, tuple[str, ...]] = {
 # kind -> (question, answer as a sentence, bare answer). The first question asks for the value.
 ASK: dict[str, tuple[tuple[tuple[str, ...], str, str], ...]] = {
     "has": (
-        (("What colour is {who}'s {thing}?", "Which colour does {who}'s {thing} have?"), "It is {value}.", "{value}"),
-        (("Who has the {thing}?", "Whose is the {thing}?", "Who owns the {value} {thing}?"), "{who} has it.", "{who}"),
+        (
+            ("What colour is {who}'s {thing}?", "Which colour does {who}'s {thing} have?"),
+            "It is {value}.",
+            "{value}",
+        ),
+        (
+            ("Who has the {thing}?", "Whose is the {thing}?", "Who owns the {value} {thing}?"),
+            "{who} has it.",
+            "{who}",
+        ),
     ),
     "kept": (
-        (("Where is {who}'s {thing}?", "In which room is {who}'s {thing}?"), "It is in the {value}.", "{value}"),
+        (
+            ("Where is {who}'s {thing}?", "In which room is {who}'s {thing}?"),
+            "It is in the {value}.",
+            "{value}",
+        ),
         (("Whose {thing} is in the {value}?", "Who has a thing in the {value}?"), "It is {who}'s.", "{who}"),
     ),
     "at": (
@@ -147,11 +160,19 @@ ASK: dict[str, tuple[tuple[tuple[str, ...], str, str], ...]] = {
         (("Who is the {value}?", "Who works as {a_value}?"), "{who} is.", "{who}"),
     ),
     "eats": (
-        (("What does {who} like to eat?", "What is {who}'s favourite food?"), "{He} likes {value}.", "{value}"),
+        (
+            ("What does {who} like to eat?", "What is {who}'s favourite food?"),
+            "{He} likes {value}.",
+            "{value}",
+        ),
         (("Who likes {value}?", "Who likes to eat {value}?"), "{who} does.", "{who}"),
     ),
     "drinks": (
-        (("What does {who} like to drink?", "What is {who}'s favourite drink?"), "{He} likes {value}.", "{value}"),
+        (
+            ("What does {who} like to drink?", "What is {who}'s favourite drink?"),
+            "{He} likes {value}.",
+            "{value}",
+        ),
         (("Who likes to drink {value}?", "Who drinks {value}?"), "{who} does.", "{who}"),
     ),
     "hobby": (
@@ -163,12 +184,28 @@ ASK: dict[str, tuple[tuple[tuple[str, ...], str, str], ...]] = {
         (("Who is {value}?", "Who feels {value}?"), "{who} is.", "{who}"),
     ),
     "made": (
-        (("What is {who}'s {thing} made of?", "Of what is {who}'s {thing} made?"), "It is made of {stuff}.", "{stuff}"),
-        (("Who has the {thing} made of {stuff}?", "Whose {thing} is made of {stuff}?"), "It is {who}'s.", "{who}"),
+        (
+            ("What is {who}'s {thing} made of?", "Of what is {who}'s {thing} made?"),
+            "It is made of {stuff}.",
+            "{stuff}",
+        ),
+        (
+            ("Who has the {thing} made of {stuff}?", "Whose {thing} is made of {stuff}?"),
+            "It is {who}'s.",
+            "{who}",
+        ),
     ),
     "went": (
-        (("Where did {who} go on {day}?", "Where was {who} on {day}?"), "{He} went to the {value}.", "{value}"),
-        (("When did {who} go to the {value}?", "On which day was {who} at the {value}?"), "On {day}.", "{day}"),
+        (
+            ("Where did {who} go on {day}?", "Where was {who} on {day}?"),
+            "{He} went to the {value}.",
+            "{value}",
+        ),
+        (
+            ("When did {who} go to the {value}?", "On which day was {who} at the {value}?"),
+            "On {day}.",
+            "{day}",
+        ),
         (("Who went to the {value}?", "Who was at the {value}?"), "{who} did.", "{who}"),
     ),
     "lives": (
@@ -180,13 +217,25 @@ ASK: dict[str, tuple[tuple[tuple[str, ...], str, str], ...]] = {
         (("Who has the {things}?", "Who owns {n} {things}?"), "{who} has them.", "{who}"),
     ),
     "gave": (
-        (("What did {who} give to {other}?", "What did {other} get from {who}?"), "It was {a_thing}.", "{thing}"),
-        (("Who gave {other} the {thing}?", "From whom did {other} get the {thing}?"), "It was {who}.", "{who}"),
+        (
+            ("What did {who} give to {other}?", "What did {other} get from {who}?"),
+            "It was {a_thing}.",
+            "{thing}",
+        ),
+        (
+            ("Who gave {other} the {thing}?", "From whom did {other} get the {thing}?"),
+            "It was {who}.",
+            "{who}",
+        ),
         (("Who got the {thing}?", "To whom did {who} give the {thing}?"), "It was {other}.", "{other}"),
     ),
     "bought": (
         (("What did {who} buy on {day}?", "What did {who} buy?"), "{He} bought {a_thing}.", "{thing}"),
-        (("When did {who} buy the {thing}?", "On which day did {who} buy the {thing}?"), "On {day}.", "{day}"),
+        (
+            ("When did {who} buy the {thing}?", "On which day did {who} buy the {thing}?"),
+            "On {day}.",
+            "{day}",
+        ),
         (("Who bought the {thing}?", "Who bought {a_thing}?"), "{who} did.", "{who}"),
     ),
     "pet": (

@@ -76,14 +76,18 @@ def ngram(examples: Examples, questions: Sequence[str], longest: int = 40) -> li
         spaced.update(_spaces(answer))
     # The commonest, and of equals the first in the alphabet: the same in every process.
     best = {
-        context: min(counts.items(), key=lambda item: (-item[1], item[0]))[0] for context, counts in following.items()
+        context: min(counts.items(), key=lambda item: (-item[1], item[0]))[0]
+        for context, counts in following.items()
     }
     answers = []
     for question in questions:
         units = [*units_of(question), _START]
         produced: list[str] = []
         while len(produced) < longest:
-            unit = next((best[c] for k in range(_ORDER - 1, -1, -1) if (c := tuple(units[len(units) - k :])) in best), _END)
+            unit = next(
+                (best[c] for k in range(_ORDER - 1, -1, -1) if (c := tuple(units[len(units) - k :])) in best),
+                _END,
+            )
             if unit == _END:
                 break
             produced.append(unit)
@@ -139,7 +143,10 @@ def floors(task: EvalTask, world: World, cases: Sequence[Prompt], examples: int 
     questions = [question_of(case) for case in cases]
     methods = {"majority": majority, "nearest": nearest, "5-gram": ngram}
     return {
-        name: sum(is_right(c.check, answer) for c, answer in zip(cases, method(trained, questions), strict=True)) / len(cases)
+        name: sum(
+            is_right(c.check, answer) for c, answer in zip(cases, method(trained, questions), strict=True)
+        )
+        / len(cases)
         for name, method in methods.items()
     }
 

@@ -43,20 +43,16 @@ _PAIRS: dict[Language, tuple[tuple[str, str], ...]] = {"en": compositions("en"),
 
 def _composed(draw: Draw, heldout: bool) -> Exercise:
     """A two-step exercise whose pair of steps this world trains, or keeps from training."""
-    language: Language = "en" if draw.language == "en" else "zh"
+    language = draw.language
     pair = draw.one(_PAIRS[language])
     while composition_is_heldout(draw.world, pair) != heldout:
         pair = draw.one(_PAIRS[language])
     return list_exercise(draw, pair, language)
 
 
-def _language(draw: Draw) -> Language:
-    return "en" if draw.language == "en" else "zh"
-
-
 def few(draw: Draw, wording: Wording = "few") -> Question:
     """One of the few tasks."""
-    made = exercise(draw, draw.one(FEW), _language(draw))
+    made = exercise(draw, draw.one(FEW), draw.language)
     return request(draw, made, wording), made
 
 
@@ -64,11 +60,11 @@ def many(draw: Draw, wording: Wording | None = None) -> Question:
     """Any primitive task, a trained composition, or a trained wish for the answer's form."""
     kind = draw.below(20)
     if kind < 13:
-        made = exercise(draw, draw.one(_DECKS[_language(draw)]), _language(draw))
+        made = exercise(draw, draw.one(_DECKS[draw.language]), draw.language)
     elif kind < 18:
         made = _composed(draw, heldout=False)
     else:
-        made = styled(draw, _language(draw), heldout_pair=False)
+        made = styled(draw, draw.language, heldout_pair=False)
     if wording is None:
         wording = "clumsy" if draw.chance(0.15) else "seen"
     return request(draw, made, wording), made
@@ -80,7 +76,7 @@ def unseen(draw: Draw) -> Question:
     if draw.chance(0.75):
         made = _composed(draw, heldout=True)
     else:
-        made = styled(draw, _language(draw), heldout_pair=True)
+        made = styled(draw, draw.language, heldout_pair=True)
     return request(draw, made, "seen"), made
 
 
@@ -127,13 +123,21 @@ def _register_part(
 
 
 def _register_task(
-    name: str, language: Language, make: Callable[[Draw], Question], trained: Callable[[Draw], Question], described: str
+    name: str,
+    language: Language,
+    make: Callable[[Draw], Question],
+    trained: Callable[[Draw], Question],
+    described: str,
 ) -> None:
     full = f"{name}-{language}"
 
     def prompt(world: World, index: int) -> Prompt:
         asked, made = fresh_item(make, world, full, "heldout", index, language)
-        return Prompt((Message("user", asked),), Check("exact", made.accepted), Origin(f"school:{full}", str(index), LICENCE))
+        return Prompt(
+            (Message("user", asked),),
+            Check("exact", made.accepted),
+            Origin(f"school:{full}", str(index), LICENCE),
+        )
 
     def cases(world: World, n: int) -> list[Prompt]:
         return [prompt(world, i) for i in range(n)]
@@ -153,17 +157,33 @@ def _clean_many(draw: Draw) -> Question:
     return many(draw, "seen")
 
 
-for _lang in ("en", "zh"):
-    _spoken = "English" if _lang == "en" else "Chinese"
-    _code: Language = "en" if _lang == "en" else "zh"
+_LANGUAGES: tuple[Language, ...] = ("en", "zh")
+for _code in _LANGUAGES:
+    _spoken = "English" if _code == "en" else "Chinese"
     _register_part("instruct-few", _code, few, distinct_few, f"six tasks in few wordings, {_spoken}")
-    _register_part("instruct-many", _code, many, distinct_many, f"all tasks in many wordings, clean and clumsy, {_spoken}")
+    _register_part(
+        "instruct-many",
+        _code,
+        many,
+        distinct_many,
+        f"all tasks in many wordings, clean and clumsy, {_spoken}",
+    )
     _register_task("instructions-few", _code, few, few, f"the six tasks as they were taught, {_spoken}")
     _register_task("instructions-seen", _code, _clean_many, _clean_many, f"all trained tasks, {_spoken}")
-    _register_task("instructions-unseen", _code, unseen, _clean_many, f"compositions kept from training, {_spoken}")
     _register_task(
-        "phrasing-unseen", _code, lambda draw: few(draw, "unseen"), _seen_few, f"the six tasks in unseen words, {_spoken}"
+        "instructions-unseen", _code, unseen, _clean_many, f"compositions kept from training, {_spoken}"
     )
     _register_task(
-        "phrasing-clumsy", _code, lambda draw: few(draw, "clumsy"), _seen_few, f"the six tasks badly put, {_spoken}"
+        "phrasing-unseen",
+        _code,
+        lambda draw: few(draw, "unseen"),
+        _seen_few,
+        f"the six tasks in unseen words, {_spoken}",
+    )
+    _register_task(
+        "phrasing-clumsy",
+        _code,
+        lambda draw: few(draw, "clumsy"),
+        _seen_few,
+        f"the six tasks badly put, {_spoken}",
     )

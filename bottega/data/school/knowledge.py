@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from bottega.data.school.draw import Draw
-from bottega.data.school.nouns import CATEGORIES_ZH, CATEGORY_PHRASES, NAMED_CATEGORIES, SOUNDS, YOUNG, Noun, a
+from bottega.data.school.nouns import (
+    CATEGORIES_ZH,
+    CATEGORY_PHRASES,
+    NAMED_CATEGORIES,
+    SOUNDS,
+    YOUNG,
+    Noun,
+    a,
+)
 from bottega.data.school.words import (
     ADJECTIVES,
     DAYS,
@@ -56,25 +64,39 @@ def _noun_en(draw: Draw, noun: Noun, other: Noun) -> list[str]:
     A = capital(noun.a)
     sentences = [
         f"{A} is {CATEGORY_PHRASES[noun.category]}.",
-        draw.one((f"{capital(big.a)} is bigger than {small.a}.", f"{capital(small.a)} is smaller than {big.a}.")),
+        draw.one(
+            (f"{capital(big.a)} is bigger than {small.a}.", f"{capital(small.a)} is smaller than {big.a}.")
+        ),
         f"{A} and {other.a} are both {CATEGORY_PHRASES[noun.category].split(' ', 1)[1]}s."
-        if noun.category == other.category and noun.category in ("animal", "fruit", "vegetable", "tool", "vehicle", "toy")
+        if noun.category == other.category
+        and noun.category in ("animal", "fruit", "vegetable", "tool", "vehicle", "toy")
         else f"{A} is not {other.a}.",
         f"One {noun.en}, two {noun.plural}.",
     ]
     if noun.en in YOUNG:
         sentences.append(f"A young {noun.en} is called {a(YOUNG[noun.en][0])}.")
     if noun.en in SOUNDS:
-        sentences.append(f"A {noun.en} says {SOUNDS[noun.en][0]}." if noun.a[1] == " " else f"{A} says {SOUNDS[noun.en][0]}.")
+        sentences.append(
+            f"A {noun.en} says {SOUNDS[noun.en][0]}."
+            if noun.a[1] == " "
+            else f"{A} says {SOUNDS[noun.en][0]}."
+        )
     return sentences
 
 
 def _noun_zh(draw: Draw, noun: Noun, other: Noun) -> list[str]:
     big, small = (noun, other) if noun.size > other.size else (other, noun)
     sentences = [
-        draw.one((f"{noun.zh}是一种{CATEGORIES_ZH[noun.category]}。", f"{noun.zh}属于{CATEGORIES_ZH[noun.category]}。")),
+        draw.one(
+            (
+                f"{noun.zh}是一种{CATEGORIES_ZH[noun.category]}。",
+                f"{noun.zh}属于{CATEGORIES_ZH[noun.category]}。",
+            )
+        ),
         draw.one((f"{big.zh}比{small.zh}大。", f"{small.zh}比{big.zh}小。")),
-        f"{noun.zh}和{other.zh}都是{CATEGORIES_ZH[noun.category]}。" if noun.category == other.category else f"{noun.zh}不是{other.zh}。",
+        f"{noun.zh}和{other.zh}都是{CATEGORIES_ZH[noun.category]}。"
+        if noun.category == other.category
+        else f"{noun.zh}不是{other.zh}。",
         f"我们说一{noun.measure}{noun.zh}。",
     ]
     if noun.en in YOUNG:
@@ -115,11 +137,16 @@ def word_sentences(draw: Draw) -> str:
             verb = draw.one(VERBS)
             used.append(verb.en)
             sentences.append(
-                f"Today they {verb.en}; yesterday they {verb.past}." if en else f"今天他们{verb.zh}，昨天他们也{verb.zh}了。")
+                f"Today they {verb.en}; yesterday they {verb.past}."
+                if en
+                else f"今天他们{verb.zh}，昨天他们也{verb.zh}了。"
+            )
         elif kind == 3:
             what, colour = draw.one(NATURAL_COLOURS)
             used.append(what.en)
-            sentences.append(f"The colour of {what.en} is {colour.en}." if en else f"{what.zh}的颜色是{colour.zh}。")
+            sentences.append(
+                f"The colour of {what.en} is {colour.en}." if en else f"{what.zh}的颜色是{colour.zh}。"
+            )
         elif kind == 4:
             cycle = draw.one((DAYS, MONTHS))
             i = draw.below(len(cycle))
@@ -130,6 +157,9 @@ def word_sentences(draw: Draw) -> str:
             left, right = draw.one(OPPOSITES)
             used.append(left.en)
             sentences.append(
-                f"{left.en.capitalize()} is the opposite of {right.en}." if en else f"{left.zh}和{right.zh}相反。")
+                f"{left.en.capitalize()} is the opposite of {right.en}."
+                if en
+                else f"{left.zh}和{right.zh}相反。"
+            )
     draw.on_side(*used)
     return (" " if en else "").join(sentences)

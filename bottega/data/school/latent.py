@@ -1,5 +1,6 @@
 """The latent tasks of in-context lists: pairs (input, output) whose rule is never named, in both languages."""
 
+# ruff: noqa: E501 (tables of pairs; a Chinese character counts double)
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -82,7 +83,8 @@ _LONG_ZH = [w.zh for w in _WORDS if 2 <= len(w.zh) <= 3]
 def _tongue(language: Language) -> Latent:
     def pairs(world: World) -> tuple[Pair, ...]:
         return tuple(
-            (noun.en if language == "en" else noun.zh, word) for noun, word in zip(NOUNS, world.tongue, strict=False)
+            (noun.en if language == "en" else noun.zh, word)
+            for noun, word in zip(NOUNS, world.tongue, strict=False)
         )
 
     return Latent("tongue", pairs)

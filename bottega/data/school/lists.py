@@ -138,7 +138,9 @@ def icl_prompt(world: World, language: Language, shots: int, index: int) -> Prom
     shown = examples[len(examples) - shots :]
     text = f"{_render(shown, (before, middle, end))}{before}{x}{middle}".rstrip(" ")
     return Prompt(
-        (Message("user", text),), Check("exact", (y,)), Origin(f"school:icl-{language}-{shots}", str(index), LICENCE)
+        (Message("user", text),),
+        Check("exact", (y,)),
+        Origin(f"school:icl-{language}-{shots}", str(index), LICENCE),
     )
 
 

@@ -6,8 +6,8 @@ from bottega.data.school import facts_en, facts_zh
 from bottega.data.school.draw import Draw
 from bottega.data.school.facts import KINDS, Fact, Slots, cast, draw_fact, slots_en, slots_zh
 from bottega.data.school.nouns import NUMBERS_EN, PORTABLE, Noun, a, count_zh
-from bottega.data.school.words import COLOURS, Word
-from bottega.data.school.world import Person, Place
+from bottega.data.school.words import COLOURS
+from bottega.data.school.world import Person
 
 BOOK = {"en": facts_en, "zh": facts_zh}
 
@@ -45,8 +45,8 @@ def join_names(names: list[str], language: str) -> str:
 
 def draw_facts(draw: Draw, people: list[Person], per_person: int) -> list[Fact]:
     """Facts of several kinds about each of the people; nothing (thing, place, colour, day) occurs twice."""
-    taken: list[Noun | Word | Place | Person] = list(people)
-    facts = []
+    taken: list[object] = list(people)
+    facts: list[Fact] = []
     shared = draw.some(KINDS, per_person)
     for person in people:
         kinds = shared if draw.chance(0.6) else draw.some(KINDS, per_person)
@@ -112,7 +112,11 @@ def _sum_up(draw: Draw, people: list[Person]) -> str:
         names = join_names([p.en for p in people], "en")
         n = NUMBERS_EN[len(people)]
         return draw.one(
-            (f"This text is about {names}.", f"There are {n} people here: {names}.", f"That was about {n} people.")
+            (
+                f"This text is about {names}.",
+                f"There are {n} people here: {names}.",
+                f"That was about {n} people.",
+            )
         )
     names = join_names([p.zh for p in people], "zh")
     n = count_zh(len(people))
@@ -135,7 +139,7 @@ def same_thing(draw: Draw) -> str:
 def portrait(draw: Draw) -> str:
     """One person, with several facts."""
     person = draw.one(draw.world.people)
-    taken: list[Noun | Word | Place | Person] = [person]
+    taken: list[object] = [person]
     kinds = ["lives", "job", *draw.some([k for k in KINDS if k not in ("lives", "job")], draw.between(2, 4))]
     return tell_facts(draw, [draw_fact(draw, kind, person, taken) for kind in kinds])
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import perm
 
 from bottega.data.records import Document, Origin
 from bottega.data.school import stories_en, stories_zh
 from bottega.data.school.draw import Draw, fresh_item
+from bottega.data.school.facts import KINDS
 from bottega.data.school.knowledge import noun_entry, place_entry, word_sentences
+from bottega.data.school.nouns import PORTABLE
 from bottega.data.school.passages import comparison, inventory, passage, portrait, same_thing
 from bottega.data.school.registry import Language, Part, register_part
 from bottega.data.school.scenes import scene, tell
@@ -72,6 +75,22 @@ def prose_text(draw: Draw) -> str:
     return draw.one(_DECK)(draw)
 
 
+def distinct(language: Language, world: World) -> int:
+    """At least: each story's choice of sentences times the people, things, rooms and sights it names; and passages of
+    two people with one fact each. Wordings of passages, and all other kinds, are not counted."""
+    people = len(world.people)
+    told = 0
+    for beats in _BOOK[language].STORIES:
+        wordings = 1
+        for beat in beats:
+            wordings *= len(beat)
+        # Two people and one thing are in every story, and nothing else is counted.
+        told += wordings * perm(people, 2) * len(PORTABLE)
+    kinds = len(KINDS) * (len(KINDS) - 1)
+    passages = perm(people, 2) * kinds * perm(6, 2)  # every kind has six values or more
+    return told + passages
+
+
 def _prose(language: Language) -> None:
     name = f"prose-{language}"
 
@@ -79,8 +98,10 @@ def _prose(language: Language) -> None:
         text = fresh_item(prose_text, world, name, split, index, language)
         return Document(text, Origin(f"school:{name}", str(index), LICENCE))
 
-    described = "stories, passages, letters, talks and entries in " + ("English" if language == "en" else "Chinese")
-    register_part(Part(name, "documents", described, item, lambda world: 10**9))
+    described = "stories, passages, letters, talks and entries in " + (
+        "English" if language == "en" else "Chinese"
+    )
+    register_part(Part(name, "documents", described, item, lambda world: distinct(language, world)))
 
 
 _prose("en")

@@ -12,13 +12,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from bottega.data.records import Prompt, Record
+from bottega.data.school.world import Language as Language
 from bottega.data.school.world import Split, World
 from bottega.errors import UserError
 
 if TYPE_CHECKING:
     from bottega.data.sources import ReadOptions
-
-Language = Literal["en", "zh"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,9 @@ class Part:
     kind: Literal["documents", "conversations", "cases"]
     description: str
     item: Callable[[World, Split, int], Record]
-    distinct: Callable[[World], int]  # how many different items there are in both splits together, by counting
+    distinct: Callable[
+        [World], int
+    ]  # how many different items there are in both splits together, by counting
 
 
 class Cases(Protocol):

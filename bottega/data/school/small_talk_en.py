@@ -1,5 +1,6 @@
 """English small talk: what users say, and what Bottega answers."""
 
+# ruff: noqa: E501 (tables of sentences; a Chinese character counts double)
 from __future__ import annotations
 
 # (what the user may say, what the assistant may answer)
@@ -53,14 +54,19 @@ REMARKS: tuple[Exchange, ...] = (
     (("I am sad.", "I feel sad today."), ("I am sorry to hear that. Do you want to talk about it?",)),
     (("I am hungry.", "I want to eat something."), ("Then it is time to eat. How about some {food}?",)),
     (("I am bored.", "I have nothing to do."), ("You could go to the {sight}, or I can tell you a story.",)),
-    (("I am fine too.", "I am well.", "I am fine, thanks."), ("I am glad to hear that.",)),
     (("It is rainy today.", "It is raining."), ("Then take an umbrella with you.",)),
     (("It is sunny today.", "The weather is good."), ("Then it is a good day to go out.",)),
     (("I am going to the {sight}.", "Today I will go to the {sight}."), ("Have fun at the {sight}!",)),
     (("I am eating {food}.", "I made {food}."), ("Enjoy your {food}!",)),
     (("I bought {a_col_thing}.", "Look, I have {a_col_thing}."), ("A {col} {thing}! How nice.",)),
 )  # fmt: skip
-STORY_ASKED = ("Tell me a short story.", "Can you tell me a story?", "Please tell me a story about {A}.", "Write a short story.")
+I_AM_FINE: Exchange = (("I am fine too.", "I am well.", "I am fine, thanks."), ("I am glad to hear that.",))
+STORY_ASKED = (
+    "Tell me a short story.",
+    "Can you tell me a story?",
+    "Please tell me a story about {A}.",
+    "Write a short story.",
+)
 JOKES: Exchange = (
     ("Tell me a joke.", "Do you know a joke?", "Make me laugh."),
     (

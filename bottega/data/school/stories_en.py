@@ -1,5 +1,6 @@
 """Small English stories: each is a row of beats, each beat a choice of sentences."""
 
+
 from __future__ import annotations
 
 STORIES: tuple[tuple[tuple[str, ...], ...], ...] = (
@@ -9,12 +10,15 @@ STORIES: tuple[tuple[tuple[str, ...], ...], ...] = (
             "One {part}, {A} saw that {his} {thing} was gone.",
             "On {day} {A} lost {his} {col} {thing}.",
         ),
-        ("{He} looked in the {room}, but it was not there.", "First {he} looked in the {room}. There was nothing."),
-        ("Then {he} asked {B} for help.", "{He} went to {B} and asked, \"Have you seen my {thing}?\"", ""),
+        (
+            "{He} looked in the {room}, but it was not there.",
+            "First {he} looked in the {room}. There was nothing.",
+        ),
+        ("Then {he} asked {B} for help.", '{He} went to {B} and asked, "Have you seen my {thing}?"', ""),
         (
             "{B} had seen it in the {room2}.",
             "{B} remembered that it was in the {room2}.",
-            "\"It is in the {room2},\" said {B}.",
+            '"It is in the {room2}," said {B}.',
         ),
         (
             "So {A} went to the {room2} and found the {thing}.",
@@ -26,7 +30,7 @@ STORIES: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("{A} had {a_thing}, and {B} had {a_thing2}.", "{A} owned {a_col_thing}. {B} owned {a_thing2}."),
         (
             "{A} wanted the {thing2}, so {he} made an offer.",
-            "\"I like your {thing2},\" said {A}.",
+            '"I like your {thing2}," said {A}.',
             "{A} did not need the {thing} any more.",
         ),
         (
@@ -53,12 +57,20 @@ STORIES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (  # counting
         ("{A} had {n} {fruits}.", "There were {n} {fruits} in {A}'s basket."),
         ("{He} gave {k} of them to {B}.", "{B} was hungry, so {A} gave {bhim} {k}.", "{B} took {k} and ate."),
-        ("Then {A} had {left} left.", "So {left} were left for {A}.", "Now there were only {left} in the basket."),
-        ("\"Thank you,\" said {B}.", "{B} said that they were sweet.", ""),
+        (
+            "Then {A} had {left} left.",
+            "So {left} were left for {A}.",
+            "Now there were only {left} in the basket.",
+        ),
+        ('"Thank you," said {B}.', "{B} said that they were sweet.", ""),
     ),
     (  # counting up
         ("On {day} {A} picked {n} {fruits}.", "{A} had {n} {fruits} at home."),
-        ("The next day {he} got {k} more.", "Then {B} brought {him} {k} more.", "{He} bought {k} more at the market."),
+        (
+            "The next day {he} got {k} more.",
+            "Then {B} brought {him} {k} more.",
+            "{He} bought {k} more at the market.",
+        ),
         ("In all {he} had {total}.", "Now there were {total} {fruits}.", "That made {total}."),
         ("{He} put them all in a big bowl.", "{A} counted them again to be sure.", ""),
     ),
@@ -68,12 +80,20 @@ STORIES: tuple[tuple[tuple[str, ...], ...], ...] = (
             "{A} wanted to go to the {sight}, but {he} stayed in the {room}.",
             "Because of the weather {A} did not go to the {sight}.",
         ),
-        ("There {he} mended {his} {thing}.", "{He} looked for {his} {thing} and found it.", "{B} came to see {him}."),
+        (
+            "There {he} mended {his} {thing}.",
+            "{He} looked for {his} {thing} and found it.",
+            "{B} came to see {him}.",
+        ),
         ("The next day was better, and {he} went out.", "On {day2} {he} went to the {sight} after all."),
     ),
     (  # an animal in need
         ("{A} heard a noise near the {sight}.", "On the way to the {sight} {A} stopped and listened."),
-        ("It was a small {animal}.", "A little {animal} sat there and was afraid.", "A wet {animal} looked at {him}."),
+        (
+            "It was a small {animal}.",
+            "A little {animal} sat there and was afraid.",
+            "A wet {animal} looked at {him}.",
+        ),
         ("{A} gave it some water.", "{He} took it in {his} arms.", "{He} carried it home."),
         ("{B}, who was {a_job}, knew what to do.", "{B} helped {him} to wash it.", "They called it {C}."),
         ("Soon the {animal} was well again.", "In the evening the {animal} slept in the {room}."),
@@ -84,16 +104,31 @@ STORIES: tuple[tuple[tuple[str, ...], ...], ...] = (
             "In a shop {he} saw {a_thing} and {a_thing2}.",
             "There was {a_thing} for {n} coins and {a_thing2} for {total} coins.",
         ),
-        ("The {thing2} was too expensive, so {he} bought the {thing}.", "{He} chose the {thing} because it was {col}."),
-        ("{B} opened the box and laughed.", "\"What a beautiful {thing}!\" said {B}.", "{B} liked it very much."),
+        (
+            "The {thing2} was too expensive, so {he} bought the {thing}.",
+            "{He} chose the {thing} because it was {col}.",
+        ),
+        (
+            "{B} opened the box and laughed.",
+            '"What a beautiful {thing}!" said {B}.',
+            "{B} liked it very much.",
+        ),
         ("It stands in {bhis} {room} now.", "{B} still has that {thing}.", ""),
     ),
     (  # helping at work
         ("{B} is {a_job} in {place}.", "In {place} there lives {a_job} called {B}."),
         ("Last {day} {bhe} had too much work.", "One {part} {bhe} was ill and could not work."),
-        ("{A} came and helped {bhim}.", "So {A} did the work for {bhim}.", "{A} heard of it and came at once."),
+        (
+            "{A} came and helped {bhim}.",
+            "So {A} did the work for {bhim}.",
+            "{A} heard of it and came at once.",
+        ),
         ("For this {B} gave {A} {a_thing}.", "{B} thanked {him} with {a_col_thing}."),
-        ("Now {he} wants to be {a_job} too.", "They have been friends since then.", "{A} was tired but proud."),
+        (
+            "Now {he} wants to be {a_job} too.",
+            "They have been friends since then.",
+            "{A} was tired but proud.",
+        ),
     ),
     (  # broken
         ("{A} broke {B}'s {thing}.", "While {he} was playing, {A} broke the {thing} that belonged to {B}."),
@@ -101,10 +136,14 @@ STORIES: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("But then {he} told {bhim} the truth.", "In the end {he} went to {B} and told {bhim}."),
         (
             "{B} was not angry.",
-            "\"It was old,\" said {B}, \"and we can mend it.\"",
+            '"It was old," said {B}, "and we can mend it."',
             "{B} was angry for a moment, then {bhe} laughed.",
         ),
-        ("Together they mended it.", "The next day {A} bought {bhim} a new one.", "{A} gave {bhim} {a_thing2} for it."),
+        (
+            "Together they mended it.",
+            "The next day {A} bought {bhim} a new one.",
+            "{A} gave {bhim} {a_thing2} for it.",
+        ),
     ),
     (  # three places
         ("In the morning {A} went to the {sight}.", "First {A} went to the {sight}."),
@@ -117,31 +156,57 @@ STORIES: tuple[tuple[tuple[str, ...], ...], ...] = (
     ),
     (  # hide and seek
         ("{A} and {B} played hide and seek.", "{A}, {B} and {C} played a game."),
-        ("{B} hid in the {room}, and {A} had to find {bhim}.", "{A} counted to {n}, and {B} ran to the {room}."),
+        (
+            "{B} hid in the {room}, and {A} had to find {bhim}.",
+            "{A} counted to {n}, and {B} ran to the {room}.",
+        ),
         ("{A} looked in the {room2} first.", "In the {room2} {A} found only {a_thing}.", ""),
-        ("Then {he} heard somebody laugh in the {room}.", "A {col} {thing} by the door of the {room} gave {bhim} away."),
-        ("\"I have found you!\" said {A}.", "So {A} won the game.", "After that it was {A}'s turn to hide."),
+        (
+            "Then {he} heard somebody laugh in the {room}.",
+            "A {col} {thing} by the door of the {room} gave {bhim} away.",
+        ),
+        ('"I have found you!" said {A}.', "So {A} won the game.", "After that it was {A}'s turn to hide."),
     ),
     (  # the wish
         ("{A} had always wanted {a_thing}.", "More than anything {A} wanted {a_col_thing}."),
         ("{He} worked for {n} days.", "{He} saved one coin every {day}.", "{He} helped {B} in the {room}."),
         ("At last {he} had enough money.", "{B} gave {him} {k} coins for the work."),
         ("{He} ran to the market and bought it.", "On {day2} {he} bought the {thing} at last."),
-        ("It was the best {thing} in {place}.", "{He} keeps it in the {room2}.", "{He} shows it to everybody."),
+        (
+            "It was the best {thing} in {place}.",
+            "{He} keeps it in the {room2}.",
+            "{He} shows it to everybody.",
+        ),
     ),
     (  # a lesson
         ("{A} wanted to learn {hobby}.", "{A} was not good at {hobby}."),
-        ("{B}, {a_job}, taught {him}.", "{He} asked {B} for help.", "Every {day} {he} took a lesson from {B}."),
-        ("At first it was difficult.", "The first lesson was hard.", "In the beginning {he} made many mistakes."),
+        (
+            "{B}, {a_job}, taught {him}.",
+            "{He} asked {B} for help.",
+            "Every {day} {he} took a lesson from {B}.",
+        ),
+        (
+            "At first it was difficult.",
+            "The first lesson was hard.",
+            "In the beginning {he} made many mistakes.",
+        ),
         ("But {he} tried again and again.", "{B} told {him} to be patient."),
-        ("Now {hobby} is easy for {A}.", "After {n} weeks {A} was better than {B}.", "Today {A} teaches others."),
+        (
+            "Now {hobby} is easy for {A}.",
+            "After {n} weeks {A} was better than {B}.",
+            "Today {A} teaches others.",
+        ),
     ),
 )
 
 DIARY: tuple[tuple[str, ...], ...] = (
     ("{day}. Today I went to the {sight} with {B}.", "{day}. It was {weather}, so I stayed in the {room}."),
     ("We saw {a_animal} and {n} birds.", "I ate {food} and drank {drink}.", "{B} gave me {a_col_thing}."),
-    ("I lost my {thing}, but {B} found it.", "My {thing} is {col} now, because I painted it.", "I read a book."),
+    (
+        "I lost my {thing}, but {B} found it.",
+        "My {thing} is {col} now, because I painted it.",
+        "I read a book.",
+    ),
     ("I felt {feeling}.", "In the evening I was {feeling}."),
     ("Tomorrow I will visit {B}.", "On {day2} I will go to {place}.", "Now I am going to sleep."),
 )
@@ -149,7 +214,12 @@ DIARY: tuple[tuple[str, ...], ...] = (
 LETTER: tuple[tuple[str, ...], ...] = (
     ("Dear {B},",),
     ("how are you? I am {feeling}.", "thank you for the {thing}.", "I am writing to you from {place}."),
-    ("It is {weather} here.", "I work as {a_job} now.", "Yesterday I bought {a_col_thing}.", "I live by the {sight} now."),
+    (
+        "It is {weather} here.",
+        "I work as {a_job} now.",
+        "Yesterday I bought {a_col_thing}.",
+        "I live by the {sight} now.",
+    ),
     ("Please bring your {thing2} when you come.", "Do you still have my {thing2}? I left it in the {room}."),
     ("Can you visit me on {day}?", "I will come to you on {day}.", "Write to me soon."),
     ("Your friend {A}", "With love, {A}", "Yours, {A}"),
@@ -157,43 +227,49 @@ LETTER: tuple[tuple[str, ...], ...] = (
 
 TALKS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (
-        ("\"Where is your {thing}?\" asked {A}.", "\"Have you seen my {thing}?\" asked {A}."),
-        ("\"It is in the {room},\" said {B}.", "\"I saw it in the {room},\" answered {B}."),
-        ("\"And where is the {thing2}?\" \"That is in the {room2}.\"", "\"Thank you,\" said {A}.", ""),
+        ('"Where is your {thing}?" asked {A}.', '"Have you seen my {thing}?" asked {A}.'),
+        ('"It is in the {room}," said {B}.', '"I saw it in the {room}," answered {B}.'),
+        ('"And where is the {thing2}?" "That is in the {room2}."', '"Thank you," said {A}.', ""),
         ("So {A} went to the {room}.", "{A} found the {thing} there."),
     ),
     (
-        ("\"What do you like to eat?\" asked {A}.", "{A} asked {B} what {bhe} liked to eat."),
-        ("\"I like {food},\" said {B}.", "{B} said, \"My favourite food is {food}.\""),
-        ("\"And what do you drink?\" \"{Drink}, please.\"", "\"I like it too,\" said {A}."),
+        ('"What do you like to eat?" asked {A}.', "{A} asked {B} what {bhe} liked to eat."),
+        ('"I like {food}," said {B}.', '{B} said, "My favourite food is {food}."'),
+        ('"And what do you drink?" "{Drink}, please."', '"I like it too," said {A}.'),
         ("So {A} cooked {food} for {bhim}.", "Then they ate {food} together."),
     ),
     (
-        ("\"What is your name?\" asked {A}.", "{A} met somebody new at the {sight}. \"Who are you?\" {he} asked."),
-        ("\"My name is {B},\" said the other. \"I am {a_job}.\"", "\"I am {B}, and I come from {place}.\""),
-        ("\"Nice to meet you, {B}. I am {A}.\"", "\"Welcome, {B},\" said {A}."),
+        (
+            '"What is your name?" asked {A}.',
+            '{A} met somebody new at the {sight}. "Who are you?" {he} asked.',
+        ),
+        ('"My name is {B}," said the other. "I am {a_job}."', '"I am {B}, and I come from {place}."'),
+        ('"Nice to meet you, {B}. I am {A}."', '"Welcome, {B}," said {A}.'),
         ("They went to the {sight2} together.", "After that they were friends."),
     ),
     (
-        ("\"How many {fruits} do you have?\" asked {A}.", "{A} asked {B} how many {fruits} {bhe} had."),
-        ("\"I have {n},\" said {B}.", "\"{N},\" answered {B}."),
-        ("\"Can you give me {k}?\" \"Yes, then I have {left}.\"",),
+        ('"How many {fruits} do you have?" asked {A}.', "{A} asked {B} how many {fruits} {bhe} had."),
+        ('"I have {n}," said {B}.', '"{N}," answered {B}.'),
+        ('"Can you give me {k}?" "Yes, then I have {left}."',),
         ("So {A} got {k} and {B} kept {left}.",),
     ),
     (
-        ("\"What colour is your new {thing}?\" asked {A}.", "\"Is your new {thing} {col2}?\" asked {A}."),
-        ("\"It is {col},\" said {B}.", "\"No, it is {col},\" said {B}."),
-        ("\"Mine is {col2},\" said {A}.", "\"And my {thing2} is {col2},\" said {A}."),
-        ("\"{Col} is nicer,\" they both thought.", "So the {col} {thing} is {B}'s.", ""),
+        ('"What colour is your new {thing}?" asked {A}.', '"Is your new {thing} {col2}?" asked {A}.'),
+        ('"It is {col}," said {B}.', '"No, it is {col}," said {B}.'),
+        ('"Mine is {col2}," said {A}.', '"And my {thing2} is {col2}," said {A}.'),
+        ('"{Col} is nicer," they both thought.', "So the {col} {thing} is {B}'s.", ""),
     ),
     (
-        ("\"Are you coming to the {sight} on {day}?\" asked {A}.", "{A} asked {B} to come to the {sight} on {day}."),
         (
-            "\"No, on {day} I must work,\" said {B}. \"But on {day2} I can.\"",
-            "\"Yes, I will bring {a_thing},\" said {B}.",
-            "\"I am sorry, that day I am too busy,\" said {B}.",
+            '"Are you coming to the {sight} on {day}?" asked {A}.',
+            "{A} asked {B} to come to the {sight} on {day}.",
         ),
-        ("\"All right,\" said {A}.", "\"Good that I asked,\" said {A}.", ""),
+        (
+            '"No, on {day} I must work," said {B}. "But on {day2} I can."',
+            '"Yes, I will bring {a_thing}," said {B}.',
+            '"I am sorry, that day I am too busy," said {B}.',
+        ),
+        ('"All right," said {A}.', '"Good that I asked," said {A}.', ""),
     ),
 )
 

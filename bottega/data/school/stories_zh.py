@@ -1,10 +1,15 @@
 """Small Chinese stories: each is a row of beats, each beat a choice of sentences."""
 
+
 from __future__ import annotations
 
 STORIES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (  # lost and found
-        ("{A}找不到自己的{thing}了。", "一天{part}，{A}发现{thing}不见了。", "{day}，{A}丢了一{m}{col}的{thing}。"),
+        (
+            "{A}找不到自己的{thing}了。",
+            "一天{part}，{A}发现{thing}不见了。",
+            "{day}，{A}丢了一{m}{col}的{thing}。",
+        ),
         ("{he}在{room}里找，可是没有。", "{he}先去{room}里看，什么也没有找到。"),
         ("{he}去问{B}。", "{he}问{B}：“你看见我的{thing}了吗？”", ""),
         ("{B}说，{thing}在{room2}里。", "“在{room2}里。”{B}说。", "{B}记得在{room2}里见过它。"),
@@ -22,7 +27,11 @@ STORIES: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("{day}，{A}到{place}去看{B}。", "{A}在{day}去{place}看朋友{B}。"),
         ("那天{weather}。", "路很远，可是{he}不累。", ""),
         ("{B}给{he}做了{food}，他们还一起喝了{drink}。", "他们吃了{food}，喝了{drink}。"),
-        ("{A}带来了一{m}{thing}当礼物。", "走以前，{A}送给{B}一{m}{thing}。", "{B}给{he}看了一{m}{col}的{thing}。"),
+        (
+            "{A}带来了一{m}{thing}当礼物。",
+            "走以前，{A}送给{B}一{m}{thing}。",
+            "{B}给{he}看了一{m}{col}的{thing}。",
+        ),
         ("晚上，{A}回家了。", "天黑的时候，{A}说了再见。", "他们一直谈到夜里。"),
     ),
     (  # counting
@@ -52,7 +61,10 @@ STORIES: tuple[tuple[tuple[str, ...], ...], ...] = (
     ),
     (  # a present
         ("{A}想送给{B}一个礼物。", "{B}过生日，{A}去找礼物。"),
-        ("{he}在商店里看见一{m}{thing}和一{m2}{thing2}。", "一{m}{thing}要{n}元，一{m2}{thing2}要{total}元。"),
+        (
+            "{he}在商店里看见一{m}{thing}和一{m2}{thing2}。",
+            "一{m}{thing}要{n}元，一{m2}{thing2}要{total}元。",
+        ),
         ("{thing2}太贵了，所以{he}买了{thing}。", "{he}选了{thing}，因为它是{col}的。"),
         ("{B}打开箱子，笑了。", "“多好看的{thing}啊！”{B}说。", "{B}非常喜欢。"),
         ("现在它就放在{bhe}的{room}里。", "{B}一直留着这{m}{thing}。", ""),
@@ -111,7 +123,12 @@ DIARY: tuple[tuple[str, ...], ...] = (
 LETTER: tuple[tuple[str, ...], ...] = (
     ("亲爱的{B}：",),
     ("你好吗？我很{feeling}。", "谢谢你的{thing}。", "我在{place}给你写信。"),
-    ("这里{weather}。", "我现在是一名{job}。", "昨天我买了一{m}{col}的{thing}。", "我现在住得离{sight}很近。"),
+    (
+        "这里{weather}。",
+        "我现在是一名{job}。",
+        "昨天我买了一{m}{col}的{thing}。",
+        "我现在住得离{sight}很近。",
+    ),
     ("来的时候，请带上你的{thing2}。", "我的{thing2}还在你那里吗？我把它留在{room}里了。"),
     ("{day}你能来看我吗？", "{day}我去看你。", "请早点给我写信。"),
     ("你的朋友{A}", "爱你的{A}"),

@@ -4,6 +4,7 @@ A core is a request without capital and full stop ("reverse {it}") or a question
 is the list, or what an earlier step left. Training uses ``SEEN`` cores and frames; ``UNSEEN`` ones are for evaluation only.
 """
 
+# ruff: noqa: E501 (tables of wordings; a Chinese character counts double)
 from __future__ import annotations
 
 Cores = dict[str, tuple[str, ...]]
@@ -127,7 +128,12 @@ FRAMES = (
     "Your task is to {do}.",
     "Now {do}.",
 )
-UNSEEN_FRAMES = ("Help me: {do}.", "Be so kind and {do}.", "I need you to {do} for me.", "Here is what I want: {do}.")
+UNSEEN_FRAMES = (
+    "Help me: {do}.",
+    "Be so kind and {do}.",
+    "I need you to {do} for me.",
+    "Here is what I want: {do}.",
+)
 # Frames for questions: {ask} begins small, {Ask} with a capital; both end in a question mark.
 QUESTION_FRAMES = ("{Ask}", "{Ask}", "{Ask}", "Tell me: {ask}", "A question: {ask}", "I want to know: {ask}")
 UNSEEN_QUESTION_FRAMES = ("Maybe you know this: {ask}", "Say, {ask}", "I have been wondering: {ask}")
@@ -142,7 +148,7 @@ UNSEEN_THEN = ("{one}, and when you are done, {two}",)
 # Layouts of a text with a question about it.
 TEXT_LAYOUTS = ("{text}\n{question}", "{text}\n\n{ask}\n{question}", "{ask}\nText: {text}\nQuestion: {question}",
                 "Text: {text}\n{question}", "{question}\n{text}", "{ask}: {question}\n{text}")  # fmt: skip
-UNSEEN_TEXT_LAYOUTS = ("I read this: \"{text}\" Now tell me: {question}", "{text} {ask}: {question}")
+UNSEEN_TEXT_LAYOUTS = ('I read this: "{text}" Now tell me: {question}', "{text} {ask}: {question}")
 STYLES = {
     "one-word": ("Answer in one word.", "Use only one word.", "One word is enough."),
     "capitals": ("Answer in capital letters.", "Write the answer in capitals."),

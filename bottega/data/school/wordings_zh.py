@@ -3,6 +3,7 @@
 The keys and the rules are those of ``wordings_en``.
 """
 
+# ruff: noqa: E501 (tables of wordings; a Chinese character counts double)
 from __future__ import annotations
 
 from bottega.data.school.wordings_en import Cores
@@ -100,7 +101,18 @@ UNSEEN: Cores = {
     "how-many-people": ("算算短文提到了几个人",),
 }  # fmt: skip
 
-FRAMES = ("{do}。", "{do}。", "请{do}。", "请你{do}。", "帮我{do}。", "你能{do}吗？", "麻烦你{do}。", "我想请你{do}。", "现在{do}。", "任务：{do}。")
+FRAMES = (
+    "{do}。",
+    "{do}。",
+    "请{do}。",
+    "请你{do}。",
+    "帮我{do}。",
+    "你能{do}吗？",
+    "麻烦你{do}。",
+    "我想请你{do}。",
+    "现在{do}。",
+    "任务：{do}。",
+)
 UNSEEN_FRAMES = ("劳驾，{do}。", "我需要你{do}。", "你来{do}吧。", "能不能{do}？")
 QUESTION_FRAMES = ("{ask}", "{ask}", "{ask}", "请问，{ask}", "我想知道：{ask}", "问题：{ask}")
 UNSEEN_QUESTION_FRAMES = ("你说说，{ask}", "有件事想问你：{ask}", "考考你，{ask}")

@@ -1,5 +1,6 @@
 """Adjectives, verbs and the closed lists (colours, days, jobs, rooms) of the school, in both languages."""
 
+# ruff: noqa: E501 (tables of words; a Chinese character counts double)
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -211,10 +212,14 @@ cry cried crying 哭
 """.strip().splitlines()
 )
 
-COLOURS = _words("red=红色 blue=蓝色 green=绿色 yellow=黄色 black=黑色 white=白色 brown=棕色 grey=灰色 pink=粉色 purple=紫色")
+COLOURS = _words(
+    "red=红色 blue=蓝色 green=绿色 yellow=黄色 black=黑色 white=白色 brown=棕色 grey=灰色 pink=粉色 purple=紫色"
+)
 MATERIALS = _words("wooden=木头 glass=玻璃 stone=石头 iron=铁 paper=纸 silver=银 plastic=塑料 clay=陶土")
 SIZES = _words("big=大 small=小 old=旧 new=新 heavy=重 light=轻 long=长 short=短")
-DAYS = _words("Monday=星期一 Tuesday=星期二 Wednesday=星期三 Thursday=星期四 Friday=星期五 Saturday=星期六 Sunday=星期日")
+DAYS = _words(
+    "Monday=星期一 Tuesday=星期二 Wednesday=星期三 Thursday=星期四 Friday=星期五 Saturday=星期六 Sunday=星期日"
+)
 MONTHS = _words(
     "January=一月 February=二月 March=三月 April=四月 May=五月 June=六月 July=七月 August=八月 "
     "September=九月 October=十月 November=十一月 December=十二月"
@@ -248,13 +253,13 @@ HOBBIES = _words(
     "singing=唱歌 dancing=跳舞 swimming=游泳 reading=看书 painting=画画 cooking=做饭 fishing=钓鱼 running=跑步 "
     "chess=下棋 gardening=种花 sewing=缝纫 walking=散步"
 )
-FEELINGS = _words("happy=高兴 sad=难过 tired=累 hungry=饿 thirsty=渴 angry=生气 afraid=害怕 proud=骄傲 bored=无聊 surprised=惊讶")
+FEELINGS = _words(
+    "happy=高兴 sad=难过 tired=累 hungry=饿 thirsty=渴 angry=生气 afraid=害怕 proud=骄傲 bored=无聊 surprised=惊讶"
+)
 LANDSCAPES = _words(
     "by_the_sea=在海边 by_a_river=在河边 among_hills=在群山之间 near_a_forest=在森林旁边 on_a_lake=在湖边 on_a_plain=在平原上"
 )
-WARES = _words(
-    "apples=苹果 honey=蜂蜜 tea=茶叶 fish=鱼 cheese=奶酪 baskets=篮子 bells=铃铛 roses=玫瑰"
-)
+WARES = _words("apples=苹果 honey=蜂蜜 tea=茶叶 fish=鱼 cheese=奶酪 baskets=篮子 bells=铃铛 roses=玫瑰")
 # Colours that things have by nature: for "colour of" lists.
 NATURAL_COLOURS: tuple[tuple[Word, Word], ...] = tuple(
     (Word(row[0], row[1]), Word(row[2], row[3]))

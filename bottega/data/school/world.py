@@ -1,5 +1,6 @@
 """A small world made from a seed: who lives in it, where, and the words of its own tongue."""
 
+# ruff: noqa: E501, SIM905 (lists of syllables; a Chinese character counts double)
 from __future__ import annotations
 
 import random
@@ -8,21 +9,20 @@ from hashlib import blake2b
 from typing import Literal
 
 Split = Literal["train", "heldout"]
+Language = Literal["en", "zh"]
 
 HELDOUT_ONE_IN = 8  # the share of keys (pairs of words, lists) that training never shows
 
-_EN_STARTS = (
-    "Mi To Ka Le No Sa Ru Be Da El Fi Jo Lu Ma Ne Pa Ri Ta Vi An Or Is Co Hu Ke Li Mo Ni Ra So Ti Wi Ya Ze Al Ar".split()
-)
+_EN_STARTS = "Mi To Ka Le No Sa Ru Be Da El Fi Jo Lu Ma Ne Pa Ri Ta Vi An Or Is Co Hu Ke Li Mo Ni Ra So Ti Wi Ya Ze Al Ar".split()
 _EN_FEMALE_ENDS = "ra la na ria lia nna sa ssa tta via mi nel".split()
 _EN_MALE_ENDS = "lo ro no rin len mas dor vin bert nik ras lan".split()
-_EN_NAMES_TO_AVOID = frozenset("Soras Anna Lira Sara Arras Tina Paras Lessa Arno Orla Nora Sola Nona Mami Ratta Massa Rassa Hula Kano Rano".split())
+_EN_NAMES_TO_AVOID = frozenset(
+    "Soras Anna Lira Sara Arras Tina Paras Lessa Arno Orla Nora Sola Nona Mami Ratta Massa Rassa Hula Kano Rano".split()
+)
 _ZH_SURNAMES = "李王张刘陈杨赵黄周吴林何高马方白"
 _ZH_FEMALE = "小雨 小花 小月 美云 春花 小青 玉兰 小红 明月 美玉 雪梅 小兰 春梅 小雪 青云 秋月".split()
 _ZH_MALE = "小明 大山 文海 小龙 天明 大海 小石 文林 小江 志高 小东 春生 海生 天山 大川 志文".split()
-_EN_PLACE_STARTS = (
-    "Stone Alder Willow Maple Silver Fox Raven Amber Moss Clear Oak Thorn Ash Elm Swan Briar Cold Long Marl Wind".split()
-)
+_EN_PLACE_STARTS = "Stone Alder Willow Maple Silver Fox Raven Amber Moss Clear Oak Thorn Ash Elm Swan Briar Cold Long Marl Wind".split()
 _EN_PLACE_ENDS = "wick ford by field bridge dale mouth port stead bury mere ton well combe".split()
 _ZH_PLACE_STARTS = "柳河 青石 白云 东湖 南山 金沙 桃花 月牙 西江 红叶 竹林 北海 龙门 双桥 清水 长风 松林 梅花 黄土 古井".split()
 _PLACE_KINDS = (("town", "镇"), ("village", "村"), ("city", "城"), ("harbour", "港"))
