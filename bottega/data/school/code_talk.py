@@ -66,7 +66,9 @@ def _output(draw: Draw, language: Language) -> Turn:
 
 def _fill(draw: Draw, language: Language) -> Turn:
     gap = draw_gap(draw, language)
-    return phrase(draw, ask.FILL[language]).format(code=f"{gap.before}...{gap.after.rstrip()}"), gap.line
+    return phrase(draw, ask.FILL[language]).format(
+        code=f"{gap.before}{gap.indent}...{gap.after.rstrip()}"
+    ), gap.line
 
 
 def _fix(draw: Draw, language: Language) -> Turn:

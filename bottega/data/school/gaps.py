@@ -19,7 +19,8 @@ _IN_PLACE = re.compile(r"^(\w+) ([+*-])= (.+)$")
 class Gap:
     """A function without one line of its body. ``line`` is that line, bare; ``accepted`` are its equals."""
 
-    before: str  # up to and including the newline before the gap, and the line's indentation
+    before: str  # up to and including the newline before the gap
+    indent: str  # of the missing line
     after: str  # from the newline after the gap
     line: str
     accepted: tuple[str, ...]
@@ -34,9 +35,9 @@ def draw_gap(draw: Draw, language: Language) -> Gap:
     line = lines[here]
     bare = line.strip()
     indent = line[: len(line) - len(bare)]
-    before = "".join(f"{earlier}\n" for earlier in lines[:here]) + indent
+    before = "".join(f"{earlier}\n" for earlier in lines[:here])
     after = "".join(f"\n{later}" for later in lines[here + 1 :]) + "\n"
-    return Gap(before, after, bare, equivalents(bare))
+    return Gap(before, indent, after, bare, equivalents(bare))
 
 
 def _tells(line: str) -> bool:

@@ -64,7 +64,8 @@ def _program_text(draw: Draw, language: Language) -> str:
 
 def printed(program: Program, arguments: tuple[Any, ...]) -> str:
     """A line that prints a call's value, with what it prints."""
-    return f"print({call(program, arguments)})  # {program.run(arguments)}"
+    shown = str(program.run(arguments)) or "(empty)"
+    return f"print({call(program, arguments)})  # {shown}"
 
 
 def _item(language: Language) -> Callable[[World, Split, int], Document]:

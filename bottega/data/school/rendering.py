@@ -7,6 +7,7 @@ from typing import Any
 from bottega.data.school.composition import Program
 from bottega.data.school.primitives import Step
 
+_LOOSE = ("@ + ", "@ - ", "@ > ", "@ < ", "@ != ")  # any change before them binds at least as tightly
 WIDTH = 88  # a longer line makes the compact style give way to steps
 _TYPES = {
     "numbers": "list[int]",
@@ -95,7 +96,7 @@ def function(program: Program, docstring: list[str] | None = None) -> str:
 def apply(step: Step, operand: str, atomic: bool) -> str:
     """The step's code over an operand, in parentheses where precedence asks for them."""
     code = step.code
-    if atomic or "(@" in code or "in @" in code:
+    if atomic or "(@" in code or code.endswith(" in @") or code.startswith(_LOOSE):
         return step.of(operand)
     return step.of(f"({operand})")
 

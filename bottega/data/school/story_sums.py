@@ -29,7 +29,7 @@ _DEEDS: dict[Sign, tuple[tuple[str, str], ...]] = {
     ),
     "*": (
         ("ends up with {n} times as many", "后来把数量变成了原来的{n}倍"),
-        ("later has {n} times as many", "后来手里的变成{n}倍"),
+        ("later has {n} times as many", "后来手里的数量变成了{n}倍"),
     ),
 }
 _EDIBLE_DEEDS: dict[Sign, tuple[tuple[str, str], ...]] = {

@@ -217,11 +217,12 @@ def trace_lines(program: Program, numbers: list[int]) -> list[str]:
             lines.append(f"{number}: skip")
             continue
         value = number if change is None else change.run(number)
-        if change is not None and number >= 0:
+        if change is not None and change.name != "negate" and number >= 0:
             lines.append(f"{number}: {change.of(str(number))} = {value}")
         kept.append(value)
+        holder = program.steps[-1].local if adds else "result"
         shown = next(sums) if adds else literal(kept)
-        lines.append(f"{number}: {shown}" if change is None else f"{value}: {shown}")
+        lines.append(f"{number}: {shown}" if change is None else f"{holder}: {shown}")
     return [*lines, f"returns {program.run((numbers,))}"]
 
 
