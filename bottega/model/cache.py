@@ -28,7 +28,7 @@ class KVCache:
         dtype: torch.dtype,
         device: torch.device | str = "cpu",
     ) -> None:
-        shape = (rows, capacity, config.num_kv_heads, config.head_dim)
+        shape = (rows, config.num_kv_heads, capacity, config.head_dim)
         # Zeros, for a masked slot must hold finite values: 0 x NaN is NaN.
         self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
         self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
@@ -47,10 +47,14 @@ class KVCache:
         """Store k, v [B, KV, S, hd] at positions [B, S]; return all up to ``extent`` as [B, KV, extent,
         hd]."""
         keys, values = self.keys[layer], self.values[layer]
-        where = (self._rows[:, None], positions)
+        where = (
+            self._rows[:, None],
+            slice(None),
+            positions,
+        )  # [B, S, KV, hd]: the indexed dimensions come first
         keys[where] = k.transpose(1, 2)
         values[where] = v.transpose(1, 2)
-        keys, values = keys[:, : self.extent], values[:, : self.extent]
+        keys, values = keys[:, :, : self.extent], values[:, :, : self.extent]
         if self._selected:
             keys, values = keys[self._rows], values[self._rows]
-        return keys.transpose(1, 2), values.transpose(1, 2)
+        return keys, values

@@ -1,0 +1,59 @@
+"""The CPU's boolean mask and CUDA's block mask are one rule."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.attention.flex_attention import flex_attention
+
+from bottega.model.attention import _block_mask, attend, cache_mask, document_mask
+from bottega.model.config import ModelConfig
+from bottega.model.decoder import Decoder
+from bottega.model.init import initialise
+
+SEGMENTS = torch.tensor([[1] * 70 + [2] * 90 + [3] * 40, [1] * 3 + [2] * 150 + [0] * 47])
+POSITIONS = torch.tensor([[*range(70), *range(90), *range(40)], [*range(3), *range(150), *range(47)]])
+
+
+def test_a_token_sees_its_own_document_up_to_itself() -> None:
+    mask = document_mask(torch.tensor([[1, 1, 2, 2, 0]]))
+    assert isinstance(mask, torch.Tensor)
+    assert mask[0, 0].int().tolist() == [
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [0, 0, 1, 0, 0],
+        [0, 0, 1, 1, 0],
+        [0, 0, 0, 0, 1],
+    ]
+
+
+def test_a_token_sees_the_cache_up_to_its_own_position() -> None:
+    mask = cache_mask(torch.tensor([[2], [0]]), extent=4)
+    assert mask[:, 0, 0].int().tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_the_block_mask_gives_what_the_boolean_mask_gives() -> None:
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(2, 4, 200, 16, generator=generator)
+    k, v = (torch.randn(2, 2, 200, 16, generator=generator) for _ in range(2))
+    blocks = flex_attention(q, k, v, block_mask=_block_mask(SEGMENTS), enable_gqa=True)
+    torch.testing.assert_close(blocks, attend(q, k, v, document_mask(SEGMENTS)), atol=1e-5, rtol=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+def test_packed_documents_on_cuda_give_the_cpus_numbers(compiled: bool) -> None:
+    config = ModelConfig(61, 64, 96, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=16)
+    cpu, cuda = (initialise(Decoder(config), seed=1).to(device) for device in ("cpu", "cuda"))
+    forward = torch.compile(cuda, fullgraph=True) if compiled else cuda
+    tokens = torch.randint(0, 61, SEGMENTS.shape, generator=torch.Generator().manual_seed(2))
+    expected = cpu(tokens, POSITIONS, SEGMENTS)
+    got = forward(tokens.cuda(), POSITIONS.cuda(), SEGMENTS.cuda())
+    torch.testing.assert_close(got.cpu(), expected, atol=1e-3, rtol=0)
+    expected.square().sum().backward()
+    got.square().sum().backward()
+    for one, other in zip(cuda.parameters(), cpu.parameters(), strict=True):
+        assert one.grad is not None
+        torch.testing.assert_close(one.grad.cpu(), other.grad, atol=1e-2, rtol=1e-2)
