@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -121,7 +122,7 @@ def freeze(
         _put_in_place(partial, folder)
     except OSError as error:
         raise UserError(
-            f"{folder}: cannot be written: {error.strerror or error}; nothing was kept; "
+            f"{folder}: cannot be written: {_reason(error)}; nothing was kept; "
             "free some space or choose another folder"
         ) from error
     finally:
@@ -335,6 +336,12 @@ def _why_nothing(source: SourceManifest) -> str:
         "held out": source.heldout.records,
     }
     return ", ".join(f"{count} {name}" for name, count in reasons.items())
+
+
+def _reason(error: OSError) -> str:
+    """The system's words; Arrow gives the error's number in its own."""
+    number = re.search(r"\[errno (\d+)\]", str(error), re.IGNORECASE)
+    return error.strerror or (os.strerror(int(number[1])) if number else str(error))
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:

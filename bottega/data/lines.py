@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from bottega.errors import UserError
 
@@ -67,8 +67,22 @@ def open_bytes(path: Path, name: str) -> Iterator[BinaryIO]:
             yield raw
             return
         with gzip.GzipFile(fileobj=raw) as unzipped:
-            # Asked for large blocks, where GzipFile's own lines come out of 8 KiB ones.
-            yield cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, unzipped), _BUFFER_BYTES))
+            yield cast(BinaryIO, io.BufferedReader(_Unzipped(unzipped), _BUFFER_BYTES))
+
+
+class _Unzipped(io.RawIOBase):
+    """Gzip's data as it comes: a file that breaks off has given all before the break when it raises."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read1(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 @contextmanager
