@@ -339,9 +339,9 @@ def _why_nothing(source: SourceManifest) -> str:
 
 
 def _reason(error: OSError) -> str:
-    """The system's words; Arrow gives the error's number in its own."""
+    """The system's own words, where Arrow puts its words around them."""
     number = re.search(r"\[errno (\d+)\]", str(error), re.IGNORECASE)
-    return error.strerror or (os.strerror(int(number[1])) if number else str(error))
+    return os.strerror(int(number[1])) if number else error.strerror or str(error)
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:

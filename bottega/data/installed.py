@@ -30,7 +30,6 @@ _SKIPPED = {
     "idle_test",
     "site-packages",
     "dist-packages",
-    "config",
     "ensurepip",
 }
 # What a package bundles of others is under their licences, not under the one that its metadata states.
@@ -68,10 +67,8 @@ def _counted(documents: Iterator[Document], report: ReadReport) -> Iterator[Docu
 
 def _stdlib(uri: str) -> Iterator[Document]:
     root = Path(sysconfig.get_path("stdlib"))
-    for path in sorted(root.rglob("*.py")):
+    for path in _python_files(root):
         name = path.relative_to(root)
-        if _SKIPPED.intersection(name.parts) or any(part.startswith("config-") for part in name.parts):
-            continue
         source = _source(path)
         if source is None:
             continue
@@ -85,6 +82,15 @@ def _stdlib(uri: str) -> Iterator[Document]:
         return
     for topic in sorted(topics):
         yield Document(topics[topic].strip() + "\n", Origin(uri, f"topic {topic}", _STDLIB_LICENCE))
+
+
+def _python_files(folder: Path) -> Iterator[Path]:
+    """Every module below, a folder's own before its subfolders', in alphabetical order."""
+    children = sorted(folder.iterdir())
+    yield from (child for child in children if child.suffix == ".py" and child.is_file())
+    for child in children:
+        if child.is_dir() and child.name not in _SKIPPED and not child.name.startswith("config-"):
+            yield from _python_files(child)
 
 
 def _documentation(source: str, module: str) -> str:

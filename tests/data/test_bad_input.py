@@ -29,6 +29,8 @@ def test_a_truncated_gzip_is_an_error_that_says_how_far_it_could_be_read(tmp_pat
     message = _message(whole)
     assert "cut.jsonl.gz: truncated gzip: the file ends in the middle of its data, after " in message
     assert "the rows before the cut are not taken for the whole" in message
+    told = int(message.split("after ")[1].split(" whole lines")[0])
+    assert 1500 < told < 2500  # half of the file, to a line
 
 
 def test_a_truncated_gzip_is_an_error_even_when_bad_rows_are_skipped(tmp_path: Path) -> None:

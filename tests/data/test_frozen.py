@@ -195,7 +195,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_a_source_that_gives_nothing_to_train_on_says_why(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "x.jsonl", [*many(3), {"text": "b", "licence": "MIT"}])
     other = write_jsonl(tmp_path / "y.jsonl", many(3))
-    with pytest.raises(UserError, match="gives nothing to train on: 3 rows read, .* 3 duplicates"):
+    with pytest.raises(UserError, match=r"gives nothing to train on: 3 rows read, .* 3 duplicates"):
         frozen(tmp_path / "out", f"file:{path}", f"file:{other}")
 
 

@@ -15,7 +15,7 @@ from bottega.data.sources import ReadOptions, ReadReport, SourceSpec, open_sourc
 def test_the_standard_library_gives_sources_and_documentation_under_its_licence() -> None:
     found = {
         record.origin.row: record
-        for record in islice(open_source(SourceSpec(uri="python:stdlib"), ReadOptions()), 400)
+        for record in islice(open_source(SourceSpec(uri="python:stdlib"), ReadOptions()), 250)
     }
     source, documentation = found["bisect.py"], found["bisect.py#documentation"]
     assert isinstance(source, Document) and isinstance(documentation, Document)
@@ -33,7 +33,7 @@ def test_the_order_is_the_same_every_time() -> None:
     once, again = (
         [
             record.origin.row
-            for record in islice(open_source(SourceSpec(uri="python:stdlib"), ReadOptions()), 50)
+            for record in islice(open_source(SourceSpec(uri="python:stdlib"), ReadOptions()), 20)
         ]
         for _ in range(2)
     )
