@@ -106,7 +106,8 @@ def train(
     device = next(model.parameters()).device
     world = join_world(device)
     own = telemetry is None
-    telemetry = telemetry or Telemetry(run_dir, quiet=not world.is_first)
+    telemetry = telemetry or Telemetry(run_dir)
+    telemetry.quiet |= not world.is_first
     try:
         with _determinism(config.deterministic and device.type == "cpu"), StopRequest() as stop:
             run = _Run(model, objective, plan, config, run_dir, telemetry, world, heldout)

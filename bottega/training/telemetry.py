@@ -17,7 +17,7 @@ TENSORBOARD_EVERY_S = 10.0  # its import costs seconds, so it never delays the f
 
 
 class Telemetry:
-    """The reports of one run in ``run_dir``. Only the process that made it with ``quiet=False`` speaks."""
+    """The reports of one run in ``run_dir``; none at all when ``quiet``, as all processes but the first are."""
 
     def __init__(
         self, run_dir: Path, *, title: str = "training", quiet: bool = False, console: Console | None = None
@@ -38,9 +38,11 @@ class Telemetry:
     def start(self, total_steps: int, done_steps: int = 0) -> None:
         """Begin, or go on after ``done_steps``; lines written beyond that are dropped, to come anew."""
         self._total = total_steps
+        if self.quiet:
+            return
         self.run_dir.mkdir(parents=True, exist_ok=True)
         keep_steps(self._file, done_steps)
-        if self.quiet or not self.console.is_terminal:
+        if not self.console.is_terminal:
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -60,16 +62,15 @@ class Telemetry:
 
     def step(self, record: dict[str, Any]) -> None:
         """One optimiser step. ``record`` has at least step, tokens, loss and tokens_per_s."""
-        if not self.quiet:
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-            self._board.add(record)
+        if self.quiet:
+            return
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        self._board.add(record)
         loss, speed = f"{record['loss']:.3f}", f"{record['tokens_per_s']:,.0f}"
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=record["step"], loss=loss, speed=speed)
-        elif not self.quiet and (
-            record["step"] in (1, self._total) or time.monotonic() - self._last_line >= LINE_EVERY_S
-        ):
+        elif record["step"] in (1, self._total) or time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
             left = (self._total - record["step"]) * record["step_s"]
             self.console.print(

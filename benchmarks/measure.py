@@ -1,0 +1,107 @@
+"""Running contenders and printing what came out, in the lines that the bars are read from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bottega.training.precision import choose_precision
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One contender's result."""
+
+    name: str
+    step_s: list[float]
+    first_step_s: float
+    peak_memory_bytes: int
+
+    @property
+    def median_s(self) -> float:
+        return statistics.median(self.step_s)
+
+
+def arguments(description: str | None) -> argparse.Namespace:
+    """The options that every benchmark has; ``precision`` comes back decided."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser.add_argument("--rows", type=int, default=16, help="rows of a batch")
+    parser.add_argument("--context", type=int, default=512, help="tokens of a row")
+    parser.add_argument("--repeats", type=int, default=7, help="measured steps, of which the median counts")
+    parser.add_argument("--warmup", type=int, default=3, help="steps before the measured ones")
+    given = parser.parse_args()
+    chosen = choose_precision("cpu", given.precision)
+    given.precision = chosen.name
+    print(f"precision {chosen.name}: {chosen.reason}")
+    if chosen.name != "bfloat16":
+        print("the bars are for machines that are fast at bfloat16; this run is in float32 and only informs")
+    return given
+
+
+def write_examples(folder: Path, examples: list[dict[str, Any]]) -> None:
+    """Where the contenders read them."""
+    with (folder / "examples.jsonl").open("w") as file:
+        for example in examples:
+            file.write(json.dumps(example) + "\n")
+
+
+def measure(name: str, folder: Path, given: argparse.Namespace) -> Measured | None:
+    """Run a contender in a process of its own; None, with what it said, where it fails."""
+    options = {key: getattr(given, key) for key in ("rows", "context", "warmup", "precision")}
+    options |= {"steps": given.repeats, "started": time.time()}
+    command = [sys.executable, "-m", "benchmarks.contenders", name, str(folder)]
+    for key, value in options.items():
+        command += [f"--{key}", str(value)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    if done.returncode or not found:
+        print(f"{name}: failed: {done.stderr.strip().splitlines()[-1:]}")
+        return None
+    return Measured(name, **json.loads(found[0].removeprefix("RESULT ")))
+
+
+def describe(measured: Measured, tokens: float) -> None:
+    """One line for people: the median and how far the steps spread."""
+    speeds = sorted(tokens / s for s in measured.step_s)
+    print(
+        f"{measured.name:14s} {tokens / measured.median_s:9,.0f} tokens/s "
+        f"({speeds[0]:,.0f} to {speeds[-1]:,.0f}, {len(speeds)} steps), first step after "
+        f"{measured.first_step_s:.1f} s, peak memory {measured.peak_memory_bytes / 2**20:,.0f} MiB",
+        flush=True,
+    )
+
+
+def ratio(name: str, ours: float, peer: float) -> None:
+    """The line that a bar is read from."""
+    print(f"RATIO {name} {ours:.4g} {peer:.4g} {ours / peer:.3f}", flush=True)
+
+
+def share(name: str, fraction: float) -> None:
+    """The line that a bar is read from."""
+    print(f"SHARE {name} {fraction:.3f}", flush=True)
+
+
+def matmul_peak_flops(precision: str, sizes: tuple[int, ...] = (1024, 2048, 4096)) -> float:
+    """The best, over the sizes, of the median speed of a square matrix product."""
+    import torch
+
+    dtype = getattr(torch, precision)
+    best = 0.0
+    for size in sizes:
+        a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
+        a @ b
+        seconds = []
+        for _ in range(5):
+            began = time.perf_counter()
+            a @ b
+            seconds.append(time.perf_counter() - began)
+        best = max(best, 2 * size**3 / statistics.median(seconds))
+    return best
