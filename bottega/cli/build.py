@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bottega.cli.interrupted import Interrupted
 from bottega.errors import UserError
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def up(
     from bottega.lineage.options import BuildOptions
 
     options = BuildOptions(
-        data, include_nc, include_unclear, skip_bad_rows, world_seed, precision, device, compile, threads, command=_typed()
+        data, include_nc, include_unclear, skip_bad_rows, world_seed, precision, device, compile, threads,
+        command=_typed(),
     )  # fmt: skip
     family = _raise_family(recipe, None, options)
     from bottega.cli.show import print_scoreboard
@@ -149,8 +151,9 @@ def _raise_family(recipe_name: str, models: list[str] | None, options: BuildOpti
         with Overview(family, Console(soft_wrap=not sys.stdout.isatty())) as overview:
             report = build_family(family, Home(), options, overview, models=models, source=source)
     except BuildInterrupted as stopped:
-        raise KeyboardInterrupt(
-            f"Interrupted at {stopped}. What was built is kept; the same command goes on from here:\n  {options.command}"
+        raise Interrupted(
+            f"Interrupted at {stopped}. What was built is kept; the same command goes on from here:\n"
+            f"  {options.command}"
         ) from None
     _report(report, options)
     return family
@@ -168,7 +171,9 @@ def _report(report: BuildReport, options: BuildOptions) -> None:
         return
     errors = report.failed | report.unscored
     lines = [f"{node}: {error}" for node, error in report.failed.items()]
-    lines += [f"{node} stands, but could not be evaluated: {error}" for node, error in report.unscored.items()]
+    lines += [
+        f"{node} stands, but could not be evaluated: {error}" for node, error in report.unscored.items()
+    ]
     if report.skipped:
         lines.append(
             f"Not tried, since they are made from these: {', '.join(node.name for node in report.skipped)}."

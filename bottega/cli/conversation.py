@@ -24,7 +24,7 @@ class Sampling:
 
 @dataclass
 class Conversation:
-    """One model and what was said so far. A model that was never taught to chat continues the text instead."""
+    """One model and what was said so far. One that was never taught to chat continues the text."""
 
     folder: Path
     device: str = "auto"
@@ -51,7 +51,7 @@ class Conversation:
         self.model, self.tokenizer, self._stop = other.model, other.tokenizer, other._stop
 
     def ask(self, text: str) -> Generator[str, None, None]:
-        """The answer in pieces that may be shown at once. What was shown is kept, even where the reader stops it."""
+        """The answer in pieces to be shown at once. What was shown is kept, even where the reader stops."""
         from bottega.engine.plain import stream
         from bottega.engine.text import TextStream
 
@@ -92,7 +92,8 @@ class Conversation:
                 self.forgotten = start
                 return ids
         raise UserError(
-            f"this message has {len(self._encode(kept[-1:])):,} tokens; {self.name} reads {limit:,} at once. Say it in fewer words."
+            f"this message has {len(self._encode(kept[-1:])):,} tokens; {self.name} reads {limit:,} at once. "
+            "Say it in fewer words."
         )
 
     def _encode(self, messages: list[Message]) -> list[int]:

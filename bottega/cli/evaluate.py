@@ -13,7 +13,7 @@ def add_to(app: typer.Typer) -> None:
     """Give the command line this file's verb."""
     app.command(
         name="eval",
-        epilog="Examples:\n\n`bottega eval davinci`\n\n`bottega eval --again text-davinci-001 text-davinci-002`",
+        epilog="Examples:\n\n`bottega eval davinci`\n\n`bottega eval --again text-davinci-001`",
     )(evaluate)
 
 

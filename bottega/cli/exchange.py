@@ -12,7 +12,8 @@ def add_to(app: typer.Typer) -> None:
     """Give the command line this file's verbs."""
     app.command(
         name="import",
-        epilog="Examples:\n\n`bottega import ./llama-folder --as llama`\n\n`bottega import Qwen/Qwen3-0.6B@COMMIT --as qwen`",
+        epilog="Examples:\n\n`bottega import ./llama-folder --as llama`\n\n"
+        "`bottega import Qwen/Qwen3-0.6B@COMMIT --as qwen`",
     )(import_model)
     app.command(name="export", epilog="Examples:\n\n`bottega export text-davinci-002 ./out`")(export_model)
 

@@ -1,4 +1,4 @@
-"""The command line: ``bottega VERB``. Verbs parse, call and print; each group of them is a file beside this one."""
+"""The command line: ``bottega VERB``. Verbs parse, call and print; each group of them is a file here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bottega.cli import build, data, doctor, evaluate, exchange, show, talk
+from bottega.cli.interrupted import Interrupted
 from bottega.errors import UserError
 
 INTERRUPTED, USER_ERROR, BUG = 130, 2, 1
@@ -17,7 +18,8 @@ _USAGE = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "Clic
 
 app = typer.Typer(
     name="bottega",
-    help="The workshop that turns a GPT into a ChatGPT: raise a family of language models, talk to them, keep their lineage.",
+    help="The workshop that turns a GPT into a ChatGPT: raise a family of language models, talk to them, "
+    "keep their lineage.",
     epilog="Begin with `bottega up`: it raises the embedded family, then opens a chat.",
     no_args_is_help=True,
     add_completion=True,
@@ -53,7 +55,7 @@ def root(
 
 
 def main() -> None:
-    """Run the command line and exit with its code: 2 for what a user can mend, 130 for Ctrl-C, 1 for a bug."""
+    """Run the command line and exit: with 2 for what a user can mend, 130 for Ctrl-C, 1 for a bug."""
     sys.exit(run(sys.argv[1:]))
 
 
@@ -66,17 +68,18 @@ def run(arguments: list[str]) -> int:
         arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         result = app(arguments, standalone_mode=False)
-        return result if isinstance(result, int) else 0
     except Exception as error:
         return _explain(error)
-    except KeyboardInterrupt as error:
-        _say_red(str(error) or "Interrupted.", style="yellow")
-        return INTERRUPTED
+    except KeyboardInterrupt:
+        result = INTERRUPTED
+    if result == INTERRUPTED:  # the parser makes this number of Ctrl-C
+        _say("Interrupted.", "yellow")
+    return result if isinstance(result, int) else 0
 
 
 def _explain(error: Exception) -> int:
-    if isinstance(error, typer.Abort):  # what the parser makes of Ctrl-C
-        _say_red(str(error.__cause__ or "") or "Interrupted.", style="yellow")
+    if isinstance(error, Interrupted | typer.Abort):
+        _say(str(error) or "Interrupted.", "yellow")
         return INTERRUPTED
     if isinstance(error, _USAGE):
         error.show()  # type: ignore[attr-defined]
@@ -86,20 +89,18 @@ def _explain(error: Exception) -> int:
 
         traceback.print_exception(error)
     if isinstance(error, UserError):
-        _say_red(str(error))
+        _say(str(error), "red")
         return USER_ERROR
     if isinstance(error, BrokenPipeError):  # the reader of a pipe has left; nobody is there to be told
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BUG
-    _say_red(f"unexpected {type(error).__name__}: {error}")
+    _say(f"unexpected {type(error).__name__}: {error}", "red")
     if not _debug:
-        _say_red(
-            "This is a fault of Bottega. Run the same command with --debug for the traceback.", style="dim"
-        )
+        _say("This is a fault of Bottega. Run the same command with --debug for the traceback.", style="dim")
     return BUG
 
 
-def _say_red(text: str, style: str = "red") -> None:
+def _say(text: str, style: str) -> None:
     from rich.console import Console
 
     Console(stderr=True, soft_wrap=True).print(text, style=style, markup=False, highlight=False)

@@ -30,7 +30,7 @@ PictureOption = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Give the command line this file's verbs."""
     app.command(
-        epilog="Examples:\n\n`bottega lineage`\n\n`bottega lineage --picture family.svg --picture family.png`\n\n"
+        epilog="Examples:\n\n`bottega lineage`\n\n`bottega lineage --picture tree.svg --picture tree.png`\n\n"
         "`bottega lineage --json | jq '.models[].scores'`"
     )(lineage)
     app.command(epilog="Examples:\n\n`bottega scoreboard`\n\n`bottega scoreboard --picture scores.png`")(
@@ -73,7 +73,8 @@ def scoreboard(
     board = families.scoreboard(chosen, families.members(chosen, Home(), options))
     if not board.rows and not as_json:
         raise UserError(
-            f"no model of {chosen.name!r} has scores yet. Build the family: bottega up --recipe {recipe or chosen.name}"
+            f"no model of {chosen.name!r} has scores yet. "
+            f"Build the family: bottega up --recipe {recipe or chosen.name}"
         )
     if as_json:
         _print_json(board.to_json())
@@ -129,7 +130,7 @@ def print_scoreboard(family: Recipe, options: BuildOptions) -> None:
 
 
 def chosen_family(name: str | None) -> tuple[Recipe, BuildOptions]:
-    """A recipe with the options that it was last built with; the family built last, or the school, by default."""
+    """A recipe with the options it was last built with; by default the family built last, or the school."""
     from bottega.lineage.home import Home
     from bottega.lineage.options import BuildOptions
     from bottega.lineage.recipe import load

@@ -26,7 +26,8 @@ Ctrl-C          stop the answer                     停止回答"""
 def add_to(app: typer.Typer) -> None:
     """Give the command line this file's verb."""
     app.command(
-        epilog="Examples:\n\n`bottega chat text-davinci-002`\n\n`echo 'Who lives by the river?' | bottega chat text-davinci-002`\n\n"
+        epilog="Examples:\n\n`bottega chat text-davinci-002`\n\n"
+        "`echo 'Who lives by the river?' | bottega chat text-davinci-002`\n\n"
         "`bottega chat davinci` (a base model: it continues your text)"
     )(chat)
 

@@ -1,7 +1,7 @@
-"""Building a family, like make: what is missing and nothing else, and what was interrupted goes on where it stopped.
+"""Building a family, like make: what is missing and nothing else, resuming what was interrupted.
 
-A model is made in ``runs/NAME-VERSION/NAME`` and renamed into place when it is whole, card and all, so a folder under
-``models/`` is never half a model. Its evaluations run after that and are added to its card.
+A model is made in ``runs/NAME-VERSION/NAME`` and renamed into place when it is whole, card and all, so that a
+folder under ``models/`` is never half a model. Its evaluations run after that and are added to its card.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class BuildReport:
     unscored: dict[Node, BaseException] = field(default_factory=dict)  # stands, but an evaluation failed
 
 
-class BuildInterrupted(KeyboardInterrupt):
+class BuildInterrupted(Exception):  # noqa: N818  (not an error: the user's wish)
     """Ctrl-C in the middle of a build. Everything made so far is kept."""
 
 
@@ -79,8 +79,8 @@ def build(
 ) -> BuildReport:
     """Build the named models, or all, and whatever they need.
 
-    A node that fails takes down only what is made from it; the rest is built. ``source`` is how the recipe is loaded
-    again later (a shipped name or a path).
+    A node that fails takes down only what is made from it; the rest is built. ``source`` is how the recipe is
+    loaded again later (a shipped name or a path).
 
     Raises:
         UserError: a name that the recipe does not have, or a built model that was damaged since.
@@ -146,10 +146,8 @@ def _build_node(
     observer.found(node)
 
 
-def _stands(
-    resolver: Resolver, node: Node, family: Family, observer: Observer, report: BuildReport
-) -> None:
-    """Check a built node, bring its card's wording and scores up to the recipe, and put it into the family's index."""
+def _stands(resolver: Resolver, node: Node, family: Family, observer: Observer, report: BuildReport) -> None:
+    """Check a built node, bring its card up to the recipe, and put it into the family's index."""
     standing = resolver.standing(node)
     assert standing.path is not None and standing.fingerprint is not None
     if node.kind == "model":
@@ -175,7 +173,7 @@ def _reword(recipe: Recipe, name: str, folder: Path) -> None:
 
 
 def evaluate(resolver: Resolver, name: str, observer: Observer, *, again: bool = False) -> Card:
-    """Run the evaluations of a built model that its card does not have yet (or all of them), into the card."""
+    """Run the evaluations that a built model's card does not have yet (or all), into the card."""
     from bottega.lineage.evaluation import Evaluator
 
     folder = resolver.path(Node("model", name))

@@ -26,5 +26,5 @@ class Evaluator:
         )
 
     def score(self, evaluation: str) -> Score:
-        """Run one evaluation. Raises UserError for a name that means nothing, or a dataset that is not built."""
+        """Run one evaluation. Raises UserError for a name that means nothing."""
         return registry.score(evaluation, self._subject, self._options)

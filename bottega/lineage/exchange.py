@@ -85,7 +85,8 @@ def export_model(folder: Path, out: Path) -> None:
         partial.replace(out)
     except OSError as error:
         raise UserError(
-            f"{out}: could not be written ({error.strerror}). Nothing was left there; make room or choose another folder."
+            f"{out}: could not be written ({error.strerror}). Nothing was left there; "
+            "make room or choose another folder."
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A family as it stands: every model of a recipe with its card, for the tree, the picture and the scoreboard."""
+"""A family as it stands: its models with their cards, for the tree, the picture and the scoreboard."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Status = Literal["built", "changed", "interrupted", "waiting"]
 class Member:
     """One model of a family.
 
-    ``built``: the version the recipe asks for stands. ``changed``: an older version stands, and the recipe has
+    ``built``: the version the recipe asks for stands. ``changed``: an older one stands, and the recipe has
     changed since. ``interrupted``: begun and not finished. ``waiting``: nothing yet.
     """
 

@@ -1,8 +1,8 @@
 """Fingerprints: a hash of everything that decides what a node turns out to be, and of nothing else.
 
-In: the stage's configuration and version, seeds, the digests of the tokenizer and of the datasets' *content*, the
-parents' fingerprints. Out: names, titles, paths, devices, precision, logging. Datasets and tokenizers have keys of the
-same kind, under which what they were frozen from is found again without freezing it twice.
+In: the stage's configuration and version, seeds, the digests of the tokenizer and of the datasets' content,
+the parents' fingerprints. Out: names, titles, paths, devices, precision, logging. Datasets and tokenizers
+have keys of the same kind, under which what was frozen is found again without freezing it twice.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def tokenizer_key(spec: TokenizerSpec, datasets: Sequence[str]) -> str:
 def dataset_key(spec: DatasetSpec, options: Mapping[str, Any], data: Path | None) -> str:
     """The key of a frozen dataset: its recipe, the options that change it, and the state of what it reads.
 
-    Files count by name, size and time, so that an edited file is frozen again; whether its models are stale is then
-    decided by the content digest, which a mere ``touch`` does not change.
+    Files count by name, size and time, so an edited file is frozen again; whether its models are stale is
+    then decided by the content digest, which a mere ``touch`` does not change.
     """
     return digest(
         {

@@ -1,4 +1,4 @@
-"""A recipe as a graph: what each tokenizer, dataset and model is made from, and in which order to build them."""
+"""A recipe as a graph: what each node is made from, and in which order to build them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Graph:
             self.needs[Node("model", name)] = parents + own + data
 
     def read_by_evaluations(self, model: str) -> list[Node]:
-        """The datasets that a model is scored on: to be frozen before that, but no part of what it is made from."""
+        """The datasets a model is scored on: frozen before that, but no part of what it is made from."""
         named = (name.partition(":") for name in self.recipe.evaluations(model))
         datasets = (what.partition("/")[0] for kind, _, what in named if kind == "bits-per-byte")
         return [Node("dataset", name) for name in datasets if name in self.recipe.datasets]
@@ -60,7 +60,7 @@ class Graph:
         return list(ordered)
 
     def schedule(self, models: Iterable[str] | None = None) -> list[Node]:
-        """The building order of the named models, or of all: whatever leads to the first chat comes first, controls last.
+        """The building order of the named models, or of all: the way to the first chat first, controls last.
 
         "First" is measured in models to build, so that a short way to a chat is taken before a long one.
         """

@@ -3,14 +3,14 @@
     models/NAME/VERSION/       a built model: Hugging Face layout, card.json, README.md
     datasets/NAME/VERSION/     a frozen dataset
     tokenizers/NAME/VERSION/   a trained tokenizer
-    runs/NAME-VERSION/         a model in the making: work/ holds checkpoints, NAME/ the model before it is moved
+    runs/NAME-VERSION/         a model in the making: work/ holds checkpoints, NAME/ what is moved in the end
     cache/                     token shards shared between stages
     families/RECIPE.json       which version of each node a recipe last built
     aliases.json               names that users see -> (model, version)
     locks/                     one file per node being built
 
-A VERSION is the first twelve characters of a fingerprint. A folder under models, datasets or tokenizers is whole:
-it was made elsewhere and renamed into place.
+A VERSION is the first twelve characters of a fingerprint. A folder under models, datasets or tokenizers is
+whole: it was made elsewhere and renamed into place.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class Home:
     def lock(self, label: str, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
         """Hold the lock called ``label``, waiting for whoever holds it.
 
-        The kernel drops the lock when its holder ends, however it ends, so no lock is ever stale. ``waiting`` is
-        called once, with a sentence naming the holder, when there is something to wait for.
+        The kernel drops the lock when its holder ends, however it ends, so no lock is ever stale. ``waiting``
+        is called once, with a sentence naming the holder, when there is something to wait for.
         """
         folder = self.root / "locks"
         make_folder(folder)
@@ -134,7 +134,8 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise UserError(
-            f"{folder}: cannot make this folder ({error.strerror}). Set BOTTEGA_HOME to a folder you may write to."
+            f"{folder}: cannot make this folder ({error.strerror}). "
+            "Set BOTTEGA_HOME to a folder you may write to."
         ) from None
 
 
@@ -151,7 +152,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a file at once: a reader, or a crash, finds the old content or the new, never half of either."""
+    """Replace a file at once: a reader, or a crash, finds the old content or the new, never half."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
 
 

@@ -76,14 +76,14 @@ register(ImportStage())
 
 
 def copy_model(source: str, out: Path) -> str:
-    """Copy a model folder, or download one from the hub, into ``out``; its digest. Nothing but safetensors is taken."""
+    """Copy a model from a folder or the hub into ``out``; its digest. Only safetensors are taken."""
     from bottega.model.hub import fetch
 
     folder = fetch(source)
     names = sorted({file.name for pattern in KEPT for file in folder.glob(pattern) if file.is_file()})
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
         raise UserError(
-            f"{source}: not a model that can be imported: a folder with config.json and *.safetensors is needed"
+            f"{source}: not a model that can be imported; config.json and *.safetensors are needed"
             + ("; pickled weights (*.bin, *.pt) are never read." if any(folder.glob("*.bin")) else ".")
         )
     out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""From what a user types to a model's folder: a name, an alias, NAME@VERSION, a fingerprint's beginning, or a path."""
+"""From what a user types to a model's folder: a name, alias, NAME@VERSION, fingerprint or path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHORTEST_PREFIX = 4
 def find_model(home: Home, text: str, recipe: str | None = None) -> Path:
     """The folder of the model that ``text`` means: the newest version where it is a name.
 
-    ``recipe`` narrows names to the versions that this recipe last built. Raises UserError with the nearest names.
+    ``recipe`` narrows names to the versions that this recipe last built. Raises UserError with the nearest.
     """
     as_path = Path(text).expanduser()
     if (as_path / "config.json").is_file():
@@ -87,8 +87,12 @@ def _unknown(home: Home, name: str, recipe: str | None) -> str:
         built = [*home.names("model"), *home.aliases()]
     where = f" in the family {recipe!r}" if recipe else ""
     if not built:
-        return f"no model is built{where} yet, so there is no {name!r}. Start with `bottega up`, or `bottega build {name}`."
+        return (
+            f"no model is built{where} yet, so there is no {name!r}. "
+            f"Start with `bottega up`, or `bottega build {name}`."
+        )
     hint = did_you_mean(name, built)
     if hint != ".":
         return f"no built model is called {name!r}{where}{hint}"
-    return f"no built model is called {name!r}{where}. Built: {', '.join(built)}. To make it: `bottega build {name}`."
+    known = ", ".join(built)
+    return f"no built model is called {name!r}{where}. Built: {known}. To make it: `bottega build {name}`."

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 def nearest(name: str, known: Iterable[str], closeness: float = 0.6) -> str | None:
-    """The known name closest to ``name``, or None where nothing is close (1 is equal, 0 nothing in common)."""
+    """The known name closest to ``name``; None where nothing is (1 is equal, 0 nothing in common)."""
     folded = {candidate.casefold(): candidate for candidate in known}
     found = get_close_matches(name.casefold(), folded, n=1, cutoff=closeness)
     return folded[found[0]] if found else None

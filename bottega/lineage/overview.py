@@ -161,7 +161,7 @@ class Overview:
             self._measured = line.budget / max(1e-6, time.monotonic() - line.begun)
 
     def _seconds_left(self) -> float | None:
-        """Over all models not built yet, by tokens and the pace measured last; None while nothing is measured."""
+        """For all models not built yet, by tokens and the pace measured last; None before one is."""
         left, speed = 0.0, self._measured
         for line in self._lines.values():
             if line.state == "running" and line.budget:
@@ -181,8 +181,8 @@ class Overview:
                     left = self._seconds_left()
                     whole = f"; the family about {duration(left)}" if left else ""
                     self._print(
-                        f"  {node.name}: {quantity(pace.tokens)} of {quantity(line.budget)} tokens, loss {pace.loss:.3f}, "
-                        f"{pace.tokens_per_s:,.0f} tokens/s{whole}"
+                        f"  {node.name}: {quantity(pace.tokens)} of {quantity(line.budget)} tokens, "
+                        f"loss {pace.loss:.3f}, {pace.tokens_per_s:,.0f} tokens/s{whole}"
                     )
 
     def _render(self) -> RenderableType:

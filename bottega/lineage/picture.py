@@ -25,8 +25,9 @@ PAPER, INK, SOFT, FAINT, LINE = "#fbfaf7", "#1f2328", "#5d6570", "#9aa1ab", "#c9
 STAGES = {"pretrain": "#2f5d9b", "code": "#1f7a5c", "sft": "#b4561f", "import": "#6b4fa0"}
 OTHER_STAGE = "#5d6570"
 CJK_FONTS = (
-    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "PingFang SC", "Hiragino Sans GB",
-    "Microsoft YaHei", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "SimHei", "Droid Sans Fallback",
+    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "PingFang SC",
+    "Hiragino Sans GB", "Microsoft YaHei", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "SimHei",
+    "Droid Sans Fallback",
 )  # fmt: skip
 
 
@@ -45,7 +46,7 @@ class Box:
 
 
 def draw_family(recipe: Recipe, found: list[Member], path: Path) -> None:
-    """Write the picture; PNG or SVG by the suffix. Chinese titles stand beside the English where a font has them."""
+    """Write the picture; PNG or SVG by the suffix. Chinese titles are shown where a font has them."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -72,7 +73,7 @@ def draw_family(recipe: Recipe, found: list[Member], path: Path) -> None:
 
 
 def layout(found: list[Member]) -> dict[str, Box]:
-    """A place for every card: a column per generation, children beside their first parent, none overlapping."""
+    """A place for every card: a column a generation, children beside their first parent, none overlapping."""
     children: dict[str | None, list[Member]] = {}
     for member in found:
         children.setdefault(member.spec.parent[0] if member.spec.parent else None, []).append(member)
@@ -132,7 +133,7 @@ class _Drawing:
     def text(
         self, x: float, y: float, words: str, size: float, *, room: float | None = None, **style: Any
     ) -> Any:
-        """Words at a point; cut with an ellipsis where they need more than ``room`` inches. Returns the artist."""
+        """Words at a point, cut with an ellipsis where they need more than ``room`` inches; the artist."""
         style.setdefault("color", INK)
         style.setdefault("va", "center")
         artist = self.axes.text(x, y, words, fontsize=size, family=self._fonts, parse_math=False, **style)
@@ -281,7 +282,10 @@ class _Drawing:
             self._bar(x, x + 0.16, y, 0.05, STAGES.get(stage, OTHER_STAGE), 5)
             artist = self.text(x + 0.24, y, stage, 7.5, color=SOFT)
             x += 0.24 + self.width(artist) + 0.3
-        words = "dashed: control or base, not served    bar and figures: 95% interval    red tick: best floor    bits a byte: lower is better"
+        words = (
+            "dashed: control or base, not served    bar and figures: 95% interval    "
+            "red tick: best floor    bits a byte: lower is better"
+        )
         self.text(x + 0.1, y, words, 7.5, color=FAINT)
 
 

@@ -1,4 +1,4 @@
-"""A model's README.md: the card for people, in English with a summary in Chinese, with the hub's metadata header."""
+"""A model's README.md: the card for people, in English with a summary in Chinese, under the hub's header."""
 
 from __future__ import annotations
 
@@ -97,7 +97,8 @@ def _training(card: Card) -> str:
     made_with = ", ".join(f"{name} {version}" for name, version in card.versions.items())
     return (
         text
-        + f"\n\nMade {card.made} with {made_with}. Stage version {card.stage_version}, fingerprint `{card.fingerprint}`."
+        + f"\n\nMade {card.made} with {made_with}. "
+        + f"Stage version {card.stage_version}, fingerprint `{card.fingerprint}`."
     )
 
 
@@ -105,7 +106,8 @@ def _data(card: Card) -> str:
     if not card.data and not card.licences:
         return "## Data\n\nNot known: the model was made elsewhere." if card.stage == "import" else ""
     rows = [
-        (d.dataset + (" (replay)" if d.role == "replay" else ""), f"{d.weight:g}", f"{d.records:,}", quantity(d.tokens),
+        (d.dataset + (" (replay)" if d.role == "replay" else ""), f"{d.weight:g}", f"{d.records:,}",
+         quantity(d.tokens),
          ", ".join(f"{name} ({count:,})" for name, count in d.licences.items()), f"`{d.digest[:12]}`")
         for d in card.data
     ]  # fmt: skip
@@ -117,7 +119,8 @@ def _data(card: Card) -> str:
         text += (
             "\n\nLeft out for their licence: " + ", ".join(f"{k} ({v:,})" for k, v in withheld.items()) + "."
         )
-    text += f"\n\n**Every licence that went in, ancestors included:** {', '.join(card.licences) or 'none stated'}."
+    licences = ", ".join(card.licences) or "none stated"
+    text += f"\n\n**Every licence that went in, ancestors included:** {licences}."
     return text + f"\n\n**Knowledge cut-off:** {card.knowledge_cutoff or 'not known'}."
 
 

@@ -1,7 +1,8 @@
 """A recipe: the TOML file that names a family's tokenizers, datasets and models, as a typed, frozen object.
 
-``load("school")`` reads a recipe shipped with the package, ``load("path/to/mine.toml")`` any other. A recipe that
-loads is sound: every name it mentions exists, no model is its own ancestor, and every stage accepts its configuration.
+``load("school")`` reads a recipe shipped with the package, ``load("path/to/mine.toml")`` any other. A recipe
+that loads is sound: every name it mentions exists, no model is its own ancestor, and every stage accepts its
+configuration.
 """
 
 from __future__ import annotations
@@ -156,14 +157,14 @@ class Recipe(_Frozen):
         return self.info.name
 
     def evaluations(self, model: str) -> list[str]:
-        """The evaluations of a model, with the lists of ``[evals]`` and the families of tasks unrolled, each once."""
+        """A model's evaluations, the lists of ``[evals]`` and the families of tasks unrolled, each once."""
         from bottega.evals.registry import expand
 
         entries = self.models[model].evals
         return expand((name for entry in entries for name in self.evals.get(entry, (entry,))), self.datasets)
 
     def tokenizer_of(self, model: str) -> str | None:
-        """The tokenizer a model speaks through: its own, or the nearest ancestor's; None for an imported root."""
+        """The tokenizer of a model: its own, or its nearest ancestor's; None for an imported root."""
         spec = self.models[model]
         if spec.tokenizer is not None or not spec.parent:
             return spec.tokenizer
@@ -250,7 +251,7 @@ def _section(tables: Mapping[str, Any], name: str, kind: type[BaseModel], faults
 
 
 def _models(tables: Mapping[str, Any], faults: Any) -> dict[str, ModelSpec]:
-    """Split each model's table into the node's keys and the stage's, and validate each with its own schema."""
+    """Split each model's table into the node's keys and the stage's, each with its own schema."""
     from bottega.lineage import importing  # registers the stage "import"
     from bottega.stages import base as stages
 
@@ -271,7 +272,7 @@ def _models(tables: Mapping[str, Any], faults: Any) -> dict[str, ModelSpec]:
         config_keys = [key for key in table if key not in node_keys]
         config = faults.validate(schema, {key: table[key] for key in config_keys}, path, also_known=node_keys)
         node = {key: value for key, value in table.items() if key in node_keys}
-        # A stand-in where the stage's keys are wrong, so that the node's own faults are found in the same pass.
+        # A stand-in where the stage's keys are wrong: the node's own faults are found in the same pass.
         spec = faults.validate(ModelSpec, node | {"config": config or stages.StageConfig()}, path)
         if spec is not None and config is not None:
             built[name] = spec

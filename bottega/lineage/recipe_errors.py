@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, said with its file, line and key, and the nearest thing that would be right."""
+"""What is wrong with a recipe: its file, line and key, and the nearest thing that would be right."""
 
 from __future__ import annotations
 
@@ -160,8 +160,8 @@ def locate(lines: list[str], path: Path) -> int | None:
 def _telling(error: ValidationError, table: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The errors worth showing, each at the key that a reader wrote.
 
-    Where a value may be of several types, pydantic reports each type's complaint under the type's name; only the
-    complaints of the type that was meant are kept: those deeper than "this is of another type".
+    Where a value may be of several types, pydantic reports each type's complaint under the type's name; only
+    the complaints of the type that was meant are kept: those deeper than "this is of another type".
     """
     details: list[dict[str, Any]] = []
     for detail in error.errors():
@@ -226,7 +226,7 @@ def _is_schema(value: object) -> bool:
 
 
 def _schema_in(annotation: Any) -> Any:
-    """The first pydantic schema inside an annotation such as ``tuple[Annotated[X, ...], ...]`` or ``X | None``."""
+    """The first schema inside an annotation such as ``tuple[Annotated[X, ...], ...]`` or ``X | None``."""
     if _is_schema(annotation):
         return annotation
     for argument in getattr(annotation, "__args__", ()):

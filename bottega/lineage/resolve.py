@@ -1,7 +1,7 @@
 """Where each node of a recipe stands: which version of it the recipe asks for, and whether that is built.
 
-A model's fingerprint needs its datasets' content digests, so it is known only once they are frozen; until then the
-model is waiting, whatever older versions of it there are.
+A model's fingerprint needs its datasets' content digests, so it is known only once they are frozen; till then
+the model is waiting, whatever older versions of it there are.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ LONGEST_ANSWER = 96
 
 
 def sample(folder: Path, prompts: Sequence[str], *, chat: bool, device: str = "auto") -> tuple[Sample, ...]:
-    """Greedy answers to the prompts, by the chat template or as continuations; prompts too long for it are left out."""
+    """Greedy answers, by the chat template or as continuations; prompts too long for it are left out."""
     if not prompts:
         return ()
     from bottega.data.chat import encode_chat

@@ -1,4 +1,4 @@
-"""Whether a recipe's names hang together: parents, datasets, tokenizers, evaluations, and no model its own ancestor."""
+"""Whether a recipe hangs together: every name it mentions exists, and no model is its own ancestor."""
 
 from __future__ import annotations
 

@@ -78,7 +78,8 @@ def _label(member: Member) -> Text:
     if card is not None:
         label.append(f"  {member.version}", style="dim")
         label.append(
-            f"  {quantity(card.cost.tokens)} tokens, {duration(card.cost.seconds)}, {card.cost.flops:.1e} FLOPs",
+            f"  {quantity(card.cost.tokens)} tokens, {duration(card.cost.seconds)}, "
+            f"{card.cost.flops:.1e} FLOPs",
             style="dim",
         )
         scores = [score for score in card.all_scores().values() if not score.not_built]

@@ -1,4 +1,4 @@
-"""Building: only what is missing, resuming what was cut off, and keeping what failed from spoiling the rest."""
+"""Building: only what is missing, resuming what was cut off; what failed does not spoil the rest."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def test_a_card_names_parents_licences_and_the_cost_of_all_ancestors(family: Pat
 
 def test_scores_stand_in_the_card_with_their_intervals(family: Path) -> None:
     home = Home(family)
-    score = read_card(home.path("model", "davinci", home.versions("model", "davinci")[0])).score("bits-per-byte:prose")
+    score = read_card(home.path("model", "davinci", home.versions("model", "davinci")[0])).score(
+        "bits-per-byte:prose"
+    )
     assert score is not None
     assert score.low < score.value < score.high
     assert score.n == 34
@@ -90,7 +92,9 @@ def test_a_changed_title_is_written_into_the_card_without_a_build(copied: Home, 
 
 
 def test_an_evaluation_that_was_added_runs_without_a_build(copied: Home, data: Path) -> None:
-    text = TINY.read_text(encoding="utf-8").replace('text = ["bits-per-byte:prose"]', 'text = ["bits-per-byte:code", "bits-per-byte:prose"]')
+    text = TINY.read_text(encoding="utf-8").replace(
+        'text = ["bits-per-byte:prose"]', 'text = ["bits-per-byte:code", "bits-per-byte:prose"]'
+    )
     heard = Heard()
     report = build(parse(text, "tiny.toml"), copied, tiny_options(data), heard, models=["davinci"])
     assert report.built == []
@@ -142,7 +146,9 @@ def test_a_truncated_or_missing_file_is_named(copied: Home, damage: str) -> None
         verify(folder)
 
 
-def test_a_node_that_fails_takes_down_only_what_is_made_from_it(copied: Home, data: Path, tmp_path: Path) -> None:
+def test_a_node_that_fails_takes_down_only_what_is_made_from_it(
+    copied: Home, data: Path, tmp_path: Path
+) -> None:
     partial = tmp_path / "partial"
     shutil.copytree(data, partial)
     (partial / "code.jsonl").write_text("not json\n", encoding="utf-8")
@@ -160,7 +166,7 @@ def test_a_name_that_the_recipe_lacks_suggests_the_nearest(copied: Home, data: P
         build(load(TINY), copied, tiny_options(data), Heard(), models=["davinchi"])
 
 
-# A build in a process of its own that is killed, as by kill -9, at the moment its fifth checkpoint gets its name.
+# A build in its own process that is killed, as by kill -9, as its fifth checkpoint gets its name.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -217,7 +223,8 @@ from bottega.lineage.build import build
 from bottega.lineage.home import Home
 from bottega.lineage.recipe import load
 
-report = build(load(TINY), Home(Path(sys.argv[1])), tiny_options(Path(sys.argv[2])), Heard(), models=["text-davinci"])
+home, options = Home(Path(sys.argv[1])), tiny_options(Path(sys.argv[2]))
+report = build(load(TINY), home, options, Heard(), models=["text-davinci"])
 assert not report.failed, report.failed
 print(len(report.built), len(report.found))
 """

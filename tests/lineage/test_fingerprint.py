@@ -78,14 +78,18 @@ def test_wording_and_evaluations_ask_for_nothing(family: Path, data: Path, old: 
 
 def test_precision_device_and_threads_ask_for_nothing(family: Path, data: Path) -> None:
     text = TINY.read_text(encoding="utf-8")
-    assert stale(Home(family), data, text, precision="bfloat16", device="cuda", threads=7, compile="on") == set()
+    assert (
+        stale(Home(family), data, text, precision="bfloat16", device="cuda", threads=7, compile="on") == set()
+    )
 
 
 def test_another_world_asks_for_everything(family: Path, data: Path) -> None:
     assert stale(Home(family), data, TINY.read_text(encoding="utf-8"), world_seed=5) == set(MODELS)
 
 
-def test_data_elsewhere_with_the_same_content_ask_for_nothing(copied: Home, data: Path, tmp_path: Path) -> None:
+def test_data_elsewhere_with_the_same_content_ask_for_nothing(
+    copied: Home, data: Path, tmp_path: Path
+) -> None:
     moved = tmp_path / "moved"
     shutil.copytree(data, moved)  # keeps times: the dataset's key does not know the folder
     assert stale(copied, moved, TINY.read_text(encoding="utf-8")) == set()
@@ -118,4 +122,6 @@ def test_the_order_of_keys_changes_no_digest(value: dict[str, object]) -> None:
 def test_different_values_have_different_bytes(one: object, other: object) -> None:
     import json
 
-    assert (canonical(one) == canonical(other)) == (json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True))
+    assert (canonical(one) == canonical(other)) == (
+        json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    )

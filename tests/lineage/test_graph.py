@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from recipes.tiny import TINY
@@ -10,14 +12,17 @@ from bottega.lineage.graph import Graph, Node, find_cycle
 from bottega.lineage.recipe import load, parse
 
 
-
 def model(name: str) -> Node:
     return Node("model", name)
 
 
 def test_ancestors_reach_through_tokenizers_to_datasets() -> None:
     graph = Graph(load(TINY))
-    assert graph.ancestors(model("davinci")) == {Node("dataset", "prose"), Node("dataset", "chats"), Node("tokenizer", "tiny")}
+    assert graph.ancestors(model("davinci")) == {
+        Node("dataset", "prose"),
+        Node("dataset", "chats"),
+        Node("tokenizer", "tiny"),
+    }
 
 
 def test_descendants_of_a_dataset_are_all_that_read_it() -> None:
@@ -41,7 +46,10 @@ def test_the_first_chat_model_is_built_before_what_it_does_not_need_and_controls
 def test_of_two_chat_models_the_one_with_fewer_ancestors_comes_first() -> None:
     text = TINY.read_text(encoding="utf-8")
     text = text.replace('stage = "code"', 'stage = "code"\nchat = true')
-    text = text.replace('[models.text-davinci]\nstage = "sft"\nparent = "davinci"', '[models.text-davinci]\nstage = "sft"\nparent = "code-davinci"')
+    text = text.replace(
+        '[models.text-davinci]\nstage = "sft"\nparent = "davinci"',
+        '[models.text-davinci]\nstage = "sft"\nparent = "code-davinci"',
+    )
     order = [node.name for node in Graph(parse(text, "t.toml")).schedule() if node.kind == "model"]
     assert order.index("code-davinci") < order.index("text-davinci")
 
@@ -73,4 +81,4 @@ def test_a_cycle_is_found_exactly_where_there_is_one(edges: list[tuple[int, int]
     assert (cycle is None) == (not left)
     if cycle:
         assert cycle[0] == cycle[-1]
-        assert all(after in parents[before] for before, after in zip(cycle, cycle[1:], strict=False))
+        assert all(after in parents[before] for before, after in pairwise(cycle))

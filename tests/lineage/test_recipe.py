@@ -11,7 +11,6 @@ from bottega.errors import UserError
 from bottega.lineage.recipe import Recipe, load, parse, shipped
 
 
-
 def fault(text: str) -> str:
     with pytest.raises(UserError) as caught:
         parse(text, "family.toml")
@@ -51,7 +50,7 @@ def test_every_shipped_recipe_is_sound() -> None:
 def test_a_misspelt_key_names_file_line_and_the_key_that_was_meant() -> None:
     text = changed("parent = ", "parrent = ")
     assert fault(text) == (
-        f"family.toml:{line_of(text, 'parrent')}: models.code-davinci.parrent: unknown key; did you mean 'parent'?"
+        f"family.toml:{line_of(text, 'parrent')}: models.code-davinci.parrent: unknown key; did you mean 'parent'?"  # noqa: E501
     )
 
 
@@ -76,7 +75,9 @@ def test_a_key_like_no_other_lists_what_is_known() -> None:
 
 
 def test_a_misspelt_table_is_named() -> None:
-    assert "dataset: unknown key; did you mean 'datasets'?" in fault(changed("[datasets.code]", "[dataset.code]"))
+    assert "dataset: unknown key; did you mean 'datasets'?" in fault(
+        changed("[datasets.code]", "[dataset.code]")
+    )
 
 
 def test_an_unknown_stage_suggests_the_nearest() -> None:
@@ -89,7 +90,9 @@ def test_a_missing_stage_is_a_missing_key() -> None:
 
 
 def test_a_missing_required_key_of_the_stage_is_named() -> None:
-    assert "models.davinci: the key 'budget_tokens' is missing." in fault(changed("budget_tokens = 16384\n", ""))
+    assert "models.davinci: the key 'budget_tokens' is missing." in fault(
+        changed("budget_tokens = 16384\n", "")
+    )
 
 
 def test_a_missing_parent_suggests_the_nearest_model() -> None:
@@ -117,19 +120,19 @@ def test_a_model_that_is_its_own_parent_is_a_cycle() -> None:
         ('data = ["prose"]', 'data = ["prosa"]', "no dataset is called 'prosa'; did you mean 'prose'?"),
         ('tokenizer = "tiny"', 'tokenizer = "tinny"', "no tokenizer is called 'tinny'; did you mean 'tiny'?"),
         ('tokenizer = "tiny"\n', "", "the key 'tokenizer' is missing"),
-        ('datasets = ["prose", "chats"]', 'datasets = ["chat"]', "tokenizers.tiny.datasets: no dataset is called 'chat'"),
+        ('datasets = ["prose", "chats"]', 'datasets = ["chat"]', "tokenizers.tiny.datasets: no dataset is called 'chat'"),  # noqa: E501
         ('evals = ["text"]', 'evals = ["txt"]', "no list of [evals] is called 'txt'; did you mean 'text'?"),
-        ("vocab_size = 352", "vocab_size = 12", "tokenizers.tiny.vocab_size: input should be greater than or equal to 270"),
+        ("vocab_size = 352", "vocab_size = 12", "tokenizers.tiny.vocab_size: input should be greater than or equal to 270"),  # noqa: E501
         ("vocab_size = 352", 'vocab_size = "many"', "(given: 'many')"),
         ("heldout = 0.1", "heldout = 1.5", "datasets.prose.heldout: input should be less than 1"),
-        ("budget_tokens = 16384", "budget_tokens = 0", "models.davinci.budget_tokens: input should be greater than 0"),
-        ('dedup = "exact"', 'dedup = "some"', "datasets.prose.dedup: input should be 'none', 'exact' or 'near'"),
+        ("budget_tokens = 16384", "budget_tokens = 0", "models.davinci.budget_tokens: input should be greater than 0"),  # noqa: E501
+        ('dedup = "exact"', 'dedup = "some"', "datasets.prose.dedup: input should be 'none', 'exact' or 'near'"),  # noqa: E501
         ('role = "model"', 'role = "boss"', "input should be 'model', 'control' or 'base'"),
         ("[datasets.prose]", "[datasets.prose]\nuri = 3", "datasets.prose.uri: unknown key"),
-        ('["code", {', '["code", { sources = ["file:x"],', "no source of the dataset 'prose' is called 'file:x'"),
+        ('["code", {', '["code", { sources = ["file:x"],', "no source of the dataset 'prose' is called 'file:x'"),  # noqa: E501
         ("seed = 3", 'seed = "x"', "recipe.seed"),
-        ("file:$DATA/code.jsonl", "school:prosen", "no part of the school is called 'prosen'; did you mean 'prose-en'"),
-        ('"bits-per-byte:prose"', '"task:icl-english"', "evals.text: there is no evaluation 'task:icl-english'"),
+        ("file:$DATA/code.jsonl", "school:prosen", "no part of the school is called 'prosen'; did you mean 'prose-en'"),  # noqa: E501
+        ('"bits-per-byte:prose"', '"task:icl-english"', "evals.text: there is no evaluation 'task:icl-english'"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_bad_values_are_named_with_their_key(old: str, new: str, said: str) -> None:
@@ -141,7 +144,9 @@ def test_bad_values_are_named_with_their_key(old: str, new: str, said: str) -> N
 def test_a_syntax_error_names_its_line() -> None:
     text = changed('stage = "pretrain"', 'stage = "pretrain')
     message = fault(text)
-    assert message.startswith(f"family.toml:{line_of(text, 'stage = ' + chr(34) + 'pretrain')}: not valid TOML")
+    assert message.startswith(
+        f"family.toml:{line_of(text, 'stage = ' + chr(34) + 'pretrain')}: not valid TOML"
+    )
 
 
 def test_a_name_used_twice_names_the_second_line() -> None:

@@ -71,4 +71,6 @@ class Heard:
 
 def tiny_options(data: Path) -> BuildOptions:
     """How tests build: one thread, nothing compiled."""
-    return BuildOptions(data=data, threads=1, compile="off", precision="float32", device="cpu", command="bottega build --all")
+    return BuildOptions(
+        data=data, threads=1, compile="off", precision="float32", device="cpu", command="bottega build --all"
+    )

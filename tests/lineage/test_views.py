@@ -1,0 +1,194 @@
+"""What people look at: the overview of a build, the tree, the picture, the model card."""
+
+from __future__ import annotations
+
+import io
+import json
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from recipes.tiny import TINY, tiny_options
+from rich.console import Console
+
+from bottega.errors import UserError
+from bottega.lineage.card import Card, Cost, Data, all_licences, read_card, thin_curves
+from bottega.lineage.family import Member, members
+from bottega.lineage.graph import Graph, Node
+from bottega.lineage.home import Home
+from bottega.lineage.overview import Overview, read_pace
+from bottega.lineage.picture import CARD_WIDTH, layout
+from bottega.lineage.readme import duration, quantity, readme
+from bottega.lineage.recipe import load
+from bottega.lineage.tree import tree
+
+RECIPE = load(TINY)
+DAVINCI, CHAT = Node("model", "davinci"), Node("model", "text-davinci")
+
+
+def running(tmp_path: Path, tokens: int) -> Path:
+    """A run folder as it looks in the middle of training."""
+    folder = tmp_path / "run"
+    (folder / "work" / "train").mkdir(parents=True)
+    rows = [
+        {"step": step, "tokens": step * 512, "loss": 4.0 - step / 10, "tokens_per_s": 1024.0}
+        for step in range(1, tokens // 512 + 1)
+    ]
+    text = (
+        "".join(json.dumps(row) + "\n" for row in rows) + '{"step": 99, "tok'
+    )  # killed in the middle of a line
+    (folder / "work" / "train" / "metrics.jsonl").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_the_pace_is_the_last_whole_line(tmp_path: Path) -> None:
+    pace = read_pace(running(tmp_path, 2048))
+    assert pace is not None
+    assert (pace.tokens, pace.loss, pace.tokens_per_s) == (2048, 3.6, 1024.0)
+
+
+def test_there_is_no_pace_before_the_first_step(tmp_path: Path) -> None:
+    assert read_pace(None) is None
+    assert read_pace(tmp_path) is None
+
+
+def test_the_live_overview_shows_done_running_and_waiting_with_time_left(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
+    overview = Overview(RECIPE, console)
+    overview.plan(Graph(RECIPE).schedule())
+    overview.found(DAVINCI)
+    overview.begin(CHAT, running(tmp_path, 2048))
+    console.print(overview._render())
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = {line.split()[1]: line for line in shown.splitlines() if "davinci" in line}
+    assert lines["davinci"].startswith("✓")
+    assert lines["text-davinci"].startswith("▶")
+    assert "loss 3.600  1,024 tokens/s  6 s left" in lines["text-davinci"]  # (8192 - 2048) / 1024
+    assert lines["code-davinci"].startswith("·")
+    assert "about 22 s left" in shown  # (3 x 8192 - 2048) / 1024
+
+
+def test_without_a_terminal_a_build_is_told_in_lines(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    with Overview(RECIPE, console) as overview:
+        overview.plan([DAVINCI, CHAT])
+        overview.found(DAVINCI)
+        overview.begin(CHAT, None)
+        overview.done(CHAT, "8.2k tokens in 1 s")
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines == [
+        "[1/2, 0 s] building model text-davinci (sft from davinci, 8.2k tokens)",
+        "[2/2, 0 s] built model text-davinci: 8.2k tokens in 1 s",
+        "text-davinci stands. Talk to it while the rest is built: bottega chat text-davinci",
+    ]
+
+
+def test_the_tree_hangs_every_model_under_its_parent(family: Path, data: Path) -> None:
+    found = members(RECIPE, Home(family), tiny_options(data))
+    root = tree(RECIPE, found)
+    (davinci,) = root.children
+    assert [child.label.plain.split()[1] for child in davinci.children] == [  # type: ignore[union-attr]
+        "code-davinci",
+        "text-davinci",
+        "text-davinci-scratch",
+    ]
+
+
+def test_no_two_cards_of_the_picture_overlap_and_children_are_to_the_right() -> None:
+    found = [Member(name, spec, "waiting", None, None, None) for name, spec in load("school").models.items()]
+    boxes = layout(found)
+    assert set(boxes) == {member.name for member in found}
+    for one, other in combinations(boxes.values(), 2):
+        apart_x = one.x + CARD_WIDTH <= other.x or other.x + CARD_WIDTH <= one.x
+        apart_y = one.y + one.height <= other.y or other.y + other.height <= one.y
+        assert apart_x or apart_y
+    for member in found:
+        for parent in member.spec.parent:
+            assert boxes[parent].x + CARD_WIDTH < boxes[member.name].x
+
+
+def test_an_only_child_stands_level_with_its_parent() -> None:
+    found = [Member(name, spec, "waiting", None, None, None) for name, spec in load("school").models.items()]
+    boxes = layout(found)
+    assert boxes["code-davinci-002"].middle == pytest.approx(boxes["text-davinci-002"].middle)
+
+
+def test_a_model_card_has_header_scores_licences_lineage_and_chinese(family: Path) -> None:
+    home = Home(family)
+    card = read_card(home.path("model", "code-davinci", home.versions("model", "code-davinci")[0]))
+    text = readme(card)
+    assert text.startswith("---\nlanguage: [en, zh]\nlicense: other\n")
+    assert "base_model: davinci" in text
+    assert (
+        f"**Lineage:** davinci `{card.parents[0].fingerprint[:12]}` → *code* → code-davinci `{card.version}`"
+        in text
+    )
+    assert "| bits-per-byte:prose |" in text
+    assert "**Every licence that went in, ancestors included:** CC0-1.0, MIT." in text or (
+        "**Every licence that went in, ancestors included:** MIT, CC0-1.0." in text
+    )
+    assert "## 中文摘要" in text
+    assert "![Training curves](curves.png)" in text
+
+
+def test_a_card_survives_writing_and_reading(family: Path) -> None:
+    home = Home(family)
+    folder = home.path("model", "davinci", home.versions("model", "davinci")[0])
+    card = read_card(folder)
+    assert Card.model_validate_json(card.model_dump_json()) == card
+
+
+def test_a_damaged_card_is_named(tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_text('{"name": "x"}', encoding="utf-8")
+    with pytest.raises(UserError, match=r"card\.json: damaged"):
+        read_card(tmp_path)
+
+
+def test_a_folder_without_a_card_is_said_to_be_no_model(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a model that Bottega built"):
+        read_card(tmp_path)
+
+
+def test_licences_of_a_dataset_read_by_two_models_count_once() -> None:
+    def used(digest: str, licences: dict[str, int]) -> Data:
+        return Data(
+            dataset="d", weight=1, digest=digest, records=1, tokens=1, text_bytes=1, licences=licences
+        )
+
+    assert all_licences(
+        [used("x", {"MIT": 3}), used("x", {"MIT": 3}), used("y", {"MIT": 1, "CC0-1.0": 9})]
+    ) == {
+        "CC0-1.0": 9,
+        "MIT": 4,
+    }
+
+
+def test_curves_are_thinned_and_keep_their_ends(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    rows = ({"step": n, "tokens": n, "loss": float(n)} for n in range(1, 1002))
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    curves = thin_curves(file)
+    assert curves["tokens"][0] == 1
+    assert curves["tokens"][-1] == 1001
+    assert len(curves["tokens"]) <= 201
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")]
+)
+def test_durations_read_naturally(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(950, "950"), (12_300, "12.3k"), (4_500_000, "4.5M"), (1.2e9, "1.2B")]
+)
+def test_quantities_read_naturally(count: float, shown: str) -> None:
+    assert quantity(count) == shown
+
+
+def test_costs_are_shown_for_the_model_and_its_ancestors(family: Path) -> None:
+    home = Home(family)
+    card = read_card(home.path("model", "text-davinci", home.versions("model", "text-davinci")[0]))
+    assert isinstance(card.cost, Cost)
+    assert "| tokens | 8.2k | 24.6k |" in readme(card)
