@@ -56,7 +56,8 @@ def _text_twice(draw: Draw) -> list[Turn]:
 
 def _story(draw: Draw, slots: Slots) -> list[Turn]:
     stories = (stories_en if draw.language == "en" else stories_zh).STORIES
-    text = tell(draw, draw.one(stories), slots, " " if draw.language == "en" else "")
+    gap = " " if draw.language == "en" else ""
+    text = draw.settled(lambda: tell(draw, draw.one(stories), slots, gap))
     return [(draw.one(_book(draw.language).STORY_ASKED).format_map(slots), text)]
 
 
@@ -79,10 +80,16 @@ def _middle(draw: Draw, slots: Slots) -> list[Turn]:
 
 
 def _told(draw: Draw, slots: Slots) -> tuple[Turn, Turn]:
-    """Something that the user tells, and its being asked for later."""
-    told, answered, asked, recalled = _book(draw.language).TOLD[draw.one(_TOLD)]
-    first = (draw.one(told).format_map(slots), draw.one(answered).format_map(slots))
-    return first, (draw.one(asked).format_map(slots), recalled.format_map(slots))
+    """Something that the user tells, and its being asked for later. What is told, word for word, is of one split."""
+    while True:
+        for kind in draw.shuffled(_TOLD):
+            told, answered, asked, recalled = _book(draw.language).TOLD[kind]
+            for sentence in draw.shuffled(told):
+                said = sentence.format_map(slots)
+                if draw.on_side("told", said):
+                    answer = draw.one(answered).format_map(slots)
+                    return (said, answer), (draw.one(asked).format_map(slots), recalled.format_map(slots))
+        slots = scene(draw)
 
 
 _TOLD = tuple(small_talk_en.TOLD)

@@ -78,6 +78,14 @@ class Draw:
             self.fresh = True
         return heldout == self.heldout
 
+    def settled(self, make: Callable[[], str]) -> str:
+        """``make``'s text, made again until the text as a whole belongs to the split: for texts without a key."""
+        for _ in range(400):
+            text = make()
+            if self.on_side("text", text):
+                return text
+        raise AssertionError("no text of this kind belongs to the split")
+
     def _may_pair(self, subject: str, item: object) -> bool:
         return self._used(self.world.is_heldout_pair(subject, getattr(item, "en", None) or str(item)))
 

@@ -111,8 +111,8 @@ _QUALITIES = {
 
 def _order(draw: Draw, label: int) -> tuple[str, str]:
     more, less = draw.one(_QUALITIES[draw.language])
-    A, B, C = cast(draw, 3)
-    draw.on_side(A.en, B.en)
+    A, C = cast(draw, 2)
+    B = draw.paired(A.en, draw.world.people, (A, C))
 
     def above(x: str, y: str) -> str:
         if draw.language == "en":

@@ -346,12 +346,9 @@ def _bigger(draw: Draw, language: Language) -> Exercise:
 
 
 def _repeat(draw: Draw, language: Language) -> Exercise:
-    noun = draw.one(NOUNS)
-    n = draw.between(2, 5)
-    draw.on_side("repeat", noun.en, str(n))
-    while draw.world.is_heldout("repeat", noun.en, str(n)) != draw.heldout:
+    noun, n = draw.one(NOUNS), draw.between(2, 5)
+    while not draw.on_side("repeat", noun.en, str(n)):
         noun, n = draw.one(NOUNS), draw.between(2, 5)
-        draw.on_side("repeat", noun.en, str(n))
     x = _name(noun, language)
     answer = (" " if language == "en" else "").join([x] * n)
     strings = {"x": x, "n": NUMBERS_EN[n] if language == "en" else count_zh(n)}

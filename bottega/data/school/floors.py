@@ -85,7 +85,7 @@ def ngram(examples: Examples, questions: Sequence[str], longest: int = 40) -> li
         produced: list[str] = []
         while len(produced) < longest:
             unit = next(
-                (best[c] for k in range(_ORDER - 1, -1, -1) if (c := tuple(units[len(units) - k :])) in best),
+                (best[c] for k in range(_ORDER - 1, -1, -1) if (c := tuple(units[max(len(units) - k, 0) :])) in best),
                 _END,
             )
             if unit == _END:

@@ -28,7 +28,6 @@ def place_entry(draw: Draw) -> str:
     """What a place is, where it lies, what it is known for, and who lives there."""
     place = draw.one(draw.world.places)
     person = draw.one(draw.world.people)
-    draw.on_side(person.en, place.en)
     other = draw.one([p for p in draw.world.places if p is not place])
     land, ware = LANDSCAPES[place.lies], WARES[place.known_for]
     if draw.language == "en":
@@ -54,7 +53,6 @@ def noun_entry(draw: Draw) -> str:
     """What kind of thing a noun names, its young and voice, and what is bigger. Chinese adds the measure word."""
     noun = draw.one(NAMED_CATEGORIES)
     other = draw.one([n for n in NAMED_CATEGORIES if abs(n.size - noun.size) >= 2])
-    draw.on_side(noun.en, other.en)
     sentences = _noun_en(draw, noun, other) if draw.language == "en" else _noun_zh(draw, noun, other)
     return (" " if draw.language == "en" else "").join(draw.some(sentences, draw.between(3, 4)))
 
@@ -114,28 +112,23 @@ def capital(words: str) -> str:
 def word_sentences(draw: Draw) -> str:
     """A few sentences on opposites, forms, colours and the calendar."""
     en = draw.language == "en"
-    used = []
     sentences = []
     for _ in range(draw.between(3, 5)):
         kind = draw.below(6)
         if kind == 0:
             adjective = draw.one(ADJECTIVES)
-            used.append(adjective.en)
             sentences.append(
                 draw.one((f"The opposite of {adjective.en} is {adjective.opposite}.", f"What is not {adjective.en} is {adjective.opposite}.",
                           f"{adjective.en.capitalize()} and {adjective.opposite} are opposites."))
                 if en else draw.one((f"{adjective.zh}的反义词是{adjective.opposite_zh}。", f"{adjective.zh}和{adjective.opposite_zh}意思相反。")))  # fmt: skip
         elif kind == 1:
             adjective = draw.one(ADJECTIVES)
-            used.append(adjective.comparative)
             first, second = draw.some(draw.world.people, 2)
-            draw.on_side(first.en, adjective.en, second.en)
             sentences.append(
                 f"{first.en}'s bag is {adjective.en}, but {second.en}'s bag is {adjective.comparative}."
                 if en else f"{first.zh}的{adjective.zh}，{second.zh}的更{adjective.zh}。")  # fmt: skip
         elif kind == 2:
             verb = draw.one(VERBS)
-            used.append(verb.en)
             sentences.append(
                 f"Today they {verb.en}; yesterday they {verb.past}."
                 if en
@@ -143,7 +136,6 @@ def word_sentences(draw: Draw) -> str:
             )
         elif kind == 3:
             what, colour = draw.one(NATURAL_COLOURS)
-            used.append(what.en)
             sentences.append(
                 f"The colour of {what.en} is {colour.en}." if en else f"{what.zh}的颜色是{colour.zh}。"
             )
@@ -151,15 +143,12 @@ def word_sentences(draw: Draw) -> str:
             cycle = draw.one((DAYS, MONTHS))
             i = draw.below(len(cycle))
             now, then = cycle[i], cycle[(i + 1) % len(cycle)]
-            used.append(now.en)
             sentences.append(f"After {now.en} comes {then.en}." if en else f"{now.zh}的后面是{then.zh}。")
         else:
             left, right = draw.one(OPPOSITES)
-            used.append(left.en)
             sentences.append(
                 f"{left.en.capitalize()} is the opposite of {right.en}."
                 if en
                 else f"{left.zh}和{right.zh}相反。"
             )
-    draw.on_side(*used)
     return (" " if en else "").join(sentences)

@@ -157,7 +157,6 @@ _RANKS_ZH = (("年纪大", "年纪小"), ("高", "矮"), ("跑得快", "跑得�
 def comparison(draw: Draw) -> str:
     """A before B before C by some quality, and what follows."""
     first, middle, last = cast(draw, 3)
-    draw.on_side(first.en, last.en)
     if draw.language == "en":
         more, less, most, least = draw.one(_RANKS_EN)
         A, B, C = first.en, middle.en, last.en

@@ -23,31 +23,45 @@ _GAP = {"en": " ", "zh": ""}
 
 
 def _story(draw: Draw) -> str:
-    return tell(draw, draw.one(_BOOK[draw.language].STORIES), scene(draw), _GAP[draw.language])
+    return draw.settled(lambda: _told(draw, draw.one(_BOOK[draw.language].STORIES)))
 
 
 def _diary(draw: Draw) -> str:
-    return tell(draw, _BOOK[draw.language].DIARY, scene(draw), _GAP[draw.language])
+    return draw.settled(lambda: _told(draw, _BOOK[draw.language].DIARY))
 
 
 def _letter(draw: Draw) -> str:
-    greeting, *body, name = _BOOK[draw.language].LETTER
-    slots = scene(draw)
-    text = tell(draw, tuple(body), slots, _GAP[draw.language])
-    return f"{tell(draw, (greeting,), slots, '')}\n{text}\n{tell(draw, (name,), slots, '')}"
+    def write() -> str:
+        greeting, *body, name = _BOOK[draw.language].LETTER
+        slots = scene(draw)
+        text = tell(draw, tuple(body), slots, _GAP[draw.language])
+        return f"{tell(draw, (greeting,), slots, '')}\n{text}\n{tell(draw, (name,), slots, '')}"
+
+    return draw.settled(write)
 
 
 def _talk(draw: Draw) -> str:
-    return tell(draw, draw.one(_BOOK[draw.language].TALKS), scene(draw), _GAP[draw.language])
+    return draw.settled(lambda: _told(draw, draw.one(_BOOK[draw.language].TALKS)))
 
 
 def _how_to(draw: Draw) -> str:
-    return tell(draw, draw.one(_BOOK[draw.language].HOW_TO), scene(draw), _GAP[draw.language])
+    return draw.settled(lambda: _told(draw, draw.one(_BOOK[draw.language].HOW_TO)))
 
 
 def _reasons(draw: Draw) -> str:
-    templates = draw.some(_BOOK[draw.language].REASONS, draw.between(2, 4))
-    return _GAP[draw.language].join(template.format_map(scene(draw)) for template in templates)
+    def write() -> str:
+        templates = draw.some(_BOOK[draw.language].REASONS, draw.between(2, 4))
+        return _GAP[draw.language].join(template.format_map(scene(draw)) for template in templates)
+
+    return draw.settled(write)
+
+
+def _told(draw: Draw, beats: tuple[tuple[str, ...], ...]) -> str:
+    return tell(draw, beats, scene(draw), _GAP[draw.language])
+
+
+def _settled(make: Callable[[Draw], str]) -> Callable[[Draw], str]:
+    return lambda draw: draw.settled(lambda: make(draw))
 
 
 # The kinds of text with their shares in a hundred.
@@ -58,14 +72,14 @@ _KINDS: tuple[tuple[Callable[[Draw], str], int], ...] = (
     (_talk, 8),
     (same_thing, 5),
     (inventory, 6),
-    (comparison, 5),
+    (_settled(comparison), 5),
     (_reasons, 4),
     (_how_to, 3),
     (_diary, 3),
     (_letter, 3),
-    (place_entry, 2),
-    (noun_entry, 2),
-    (word_sentences, 1),
+    (_settled(place_entry), 2),
+    (_settled(noun_entry), 2),
+    (_settled(word_sentences), 1),
 )
 _DECK = tuple(kind for kind, share in _KINDS for _ in range(share))
 

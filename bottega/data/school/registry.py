@@ -116,11 +116,9 @@ def open_school(uri: str, options: ReadOptions) -> Iterator[Record]:
         return
     train = records(name, options.world_seed, "train")
     heldout = records(name, options.world_seed, "heldout")
-    due = 0.0
+    given = 0
     while True:
-        due += options.heldout_fraction
-        if due >= 1.0:
-            due -= 1.0
-            yield next(heldout)
-        else:
-            yield next(train)
+        given += 1
+        # A whole number of held-out items is due after every item; the margin is for fractions such as 0.1.
+        due = int(given * options.heldout_fraction + 1e-9) > int((given - 1) * options.heldout_fraction + 1e-9)
+        yield next(heldout if due else train)

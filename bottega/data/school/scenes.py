@@ -40,6 +40,7 @@ _DIRECTIONS = tuple(Word(*row.split("=")) for row in "north=北 south=南 east=�
 def scene(draw: Draw) -> Slots:
     """Slots for one story, in the language of the draw. What A does with things and rooms keeps to the split."""
     en = draw.language == "en"
+    fresh = draw.fresh
     A, B, C = cast(draw, 3)
     thing = draw.paired(A.en, PORTABLE)
     thing2 = draw.paired(B.en, PORTABLE, (thing,))
@@ -58,6 +59,8 @@ def scene(draw: Draw) -> Slots:
     wash, bad = draw.one(_WASHABLE), draw.one(_BAD_WEATHER)
     part, dish, state, way = draw.one(_PARTS), draw.one(_DISHES), draw.one(_STATES), draw.one(_DIRECTIONS)
     day, day2, hobby = DAYS[i], DAYS[(i + draw.between(1, 6)) % 7], draw.one(HOBBIES)
+    # Not every story names every pair drawn here: whoever tells one settles its split by the whole text.
+    draw.fresh = fresh
     if en:
         return {
             "A": A.en, "B": B.en, "C": C.en,
