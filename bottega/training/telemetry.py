@@ -17,7 +17,7 @@ TENSORBOARD_EVERY_S = 10.0  # its import costs seconds, so it never delays the f
 
 
 class Telemetry:
-    """The reports of one run in ``run_dir``; none at all when ``quiet``, as all processes but the first are."""
+    """The reports of one run in ``run_dir``; none when ``quiet``, as all processes but the first are."""
 
     def __init__(
         self, run_dir: Path, *, title: str = "training", quiet: bool = False, console: Console | None = None
