@@ -36,8 +36,8 @@ class PackingReport:
 class ExampleStream:
     """Examples packed whole into rows of ``context`` positions; the rows come in a new order every epoch.
 
-    An example of n tokens takes n - 1 positions (its last token is only a target), so no row's loss reaches from
-    one example into another. One of more than ``context`` + 1 tokens is treated as ``overlong`` says.
+    An example of n tokens takes n - 1 positions (its last token is only a target), so no row's loss reaches
+    from one example into another. One of more than ``context`` + 1 tokens is treated as ``overlong`` says.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Learning byte-pair merges from word counts (Sennrich et al., 1508.07909, on bytes), vectorised.
 
-The result is that of ``tokenizers``' trainer on the same words, ties included (a test holds the two equal). It takes
-a fraction of the time: a merge touches arrays of positions, not words one by one; a pair's count is an upper bound
-until the pair comes first; and pairs too rare to come up soon are not tracked at all.
+The result is that of ``tokenizers``' trainer on the same words, ties included (a test holds the two equal).
+It takes a fraction of the time: a merge touches arrays of positions, not words one by one; a pair's count is
+an upper bound until the pair comes first; and pairs too rare to come up soon are not tracked at all.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def learn_merges(
 ) -> list[tuple[int, int, int]]:
     """The merges (left, right, new) in order: the most frequent pair first, ties by the smaller pair.
 
-    Symbols 0 to 255 are bytes, byte b being ``byte_rank[b]``; a merge makes the next symbol unless its bytes are a
-    symbol already. Stops at ``num_symbols`` symbols, or when no pair occurs ``min_count`` times.
+    Symbols 0 to 255 are bytes, byte b being ``byte_rank[b]``; a merge makes the next symbol unless its bytes
+    are a symbol already. Stops at ``num_symbols`` symbols, or when no pair occurs ``min_count`` times.
     """
     state = _State(words, byte_rank, min_count)
     known = {bytes([byte]): rank for byte, rank in enumerate(byte_rank)}
@@ -47,10 +47,10 @@ def learn_merges(
 
 
 class _State:
-    """All distinct words end to end, as a linked list of symbols in arrays, and an index from pairs to positions.
+    """All distinct words end to end, a linked list of symbols, and an index from pairs to positions.
 
-    Between two indexings the occurrences of a pair never grow in number, so that positions found once suffice; those
-    that have changed since are recognised by their symbols.
+    Between two indexings the occurrences of a pair never grow in number, so that positions found once
+    suffice; those that have changed since are recognised by their symbols.
     """
 
     def __init__(self, words: Mapping[str, int], byte_rank: list[int], min_count: int) -> None:
@@ -72,7 +72,7 @@ class _State:
         self._previous = self._next - 2  # the first word's is -1: the last position, which is an _END
         at = np.flatnonzero((self._symbol[:-1] >= 0) & (self._symbol[1:] >= 0))
         left, right = self._symbol[at], self._symbol[at + 1]
-        # A bucket weighs no less than any pair in it: most rare pairs go before the sort, which is what takes time.
+        # A bucket weighs no less than any pair in it: most rare pairs go before the slow sort.
         bucket = (left * _SPREAD + right) & _BUCKET_MASK
         common = np.bincount(bucket, weights=self._weight[at])[bucket] >= self._floor
         at, keys = at[common], left[common] << _SHIFT | right[common]
@@ -131,7 +131,8 @@ class _State:
         overlaps[1:] = self._next[at[:-1]] == at[1:]
         place = np.arange(len(at))
         run_start = np.maximum.accumulate(np.where(overlaps, 0, place))
-        return at[(place - run_start) % 2 == 0]
+        taken: NDArray[np.int64] = at[(place - run_start) % 2 == 0]
+        return taken
 
     def _groups(
         self, keys: NDArray[np.int64], starts: NDArray[np.int64]

@@ -1,7 +1,7 @@
 """Conversations as tokens, with the loss on what the assistant says.
 
-Our format is ChatML: ``<|im_start|>role``, newline, content, ``<|im_end|>``, newline. ``CHAT_TEMPLATE`` is the same
-in Jinja. A tokenizer that brings another template is followed in that.
+Our format is ChatML: ``<|im_start|>role``, newline, content, ``<|im_end|>``, newline. ``CHAT_TEMPLATE`` is
+the same in Jinja. A tokenizer that brings another template is followed in that.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def encode_chat(
 ) -> Encoded:
     """Tokens of a conversation, with each token's weight as a target.
 
-    The weight is the message's ``loss_weight`` on its content and on the token that ends its turn, and 0 on all
-    else: headers, and the newline between turns. Text in messages never becomes a control token.
+    The weight is the message's ``loss_weight`` on its content and on the token that ends its turn, and 0 on
+    all else: headers, and the newline between turns. Text in messages never becomes a control token.
     """
     template = _template(tokenizer)
     if template != CHAT_TEMPLATE:
@@ -31,8 +31,8 @@ def encode_chat(
         return encode_rendered(tokenizer, template, messages, add_generation_prompt)
     start, end = tokenizer.require("im_start"), tokenizer.require("im_end")
     heads = [f"{message.role}\n" for message in messages]
-    # Role and content are one text, as they are in the template: a newline that begins the content may join the
-    # header's into one token.
+    # Role and content are one text, as they are in the template: a newline that begins the content may join
+    # the header's into one token.
     texts = [head + message.content for head, message in zip(heads, messages, strict=True)]
     *bodies, newline, prompt = tokenizer.encode_batch([*texts, "\n", "assistant\n"])
     ids: list[int] = []

@@ -1,13 +1,13 @@
 """Fill-in-the-middle: a document's middle moved to its end, so that a left-to-right model learns to infill.
 
-Bavarian et al., "Efficient Training of Language Models to Fill in the Middle" (2207.14255). With P, M and S the
-document's prefix, middle and suffix, each encoded alone, a document becomes one of
+Bavarian et al., "Efficient Training of Language Models to Fill in the Middle" (2207.14255). With P, M and S
+the document's prefix, middle and suffix, each encoded alone, a document becomes one of
 
 - PSM: ``<|fim_prefix|> P <|fim_suffix|> S <|fim_middle|> M``
-- SPM: ``<|fim_prefix|> <|fim_suffix|> S <|fim_middle|> P M`` (the paper's variant 2, which shares PSM's tokens)
+- SPM: ``<|fim_prefix|> <|fim_suffix|> S <|fim_middle|> P M`` (the paper's variant 2, with PSM's tokens)
 
-and ends, like any other document, with the EOT that begins the next one: that is how the model says that the middle
-has met the suffix. Cutting between characters (the paper's choice) also cuts within tokens, as editors do.
+and ends, like any other document, with the EOT that begins the next one: so it is said that the middle has
+met the suffix. Cutting between characters (the paper's choice) also cuts within tokens, as editors do.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def fill_in_the_middle(
 ) -> list[int]:
     """With probability ``rate``, the document rearranged for infilling; else as it was.
 
-    ``ids`` may begin with EOT, which stays in front. ``spm_rate`` is the share of SPM among what is rearranged.
+    ``ids`` may begin with EOT, which stays in front. ``spm_rate`` is the share of SPM in what is rearranged.
     Raises ``UserError`` where the tokenizer lacks the three tokens or a rate is no probability.
     """
     if not (0 <= rate <= 1 and 0 <= spm_rate <= 1):

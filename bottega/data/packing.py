@@ -61,7 +61,7 @@ class RowPlan:
     def batch(self, step: int, rank: int = 0, world: int = 1, micro: int = 0, micros: int = 1) -> Batch:
         """The rows of ``step`` for this rank and micro-batch. Raises ``UserError`` on an uneven split.
 
-        Ranks, then micro-batches within a rank, take consecutive slices: in order they join to the full batch.
+        Ranks, then micro-batches within a rank, take consecutive slices: in order they make the full batch.
         """
         parts = world * micros
         if self.batch_rows % parts:

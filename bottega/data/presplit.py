@@ -1,8 +1,8 @@
 """Qwen2's split expression, and a cheaper cut that agrees with it.
 
-The backend's regular expressions are the slowest part of training and encoding. Texts are therefore first cut into
-``chunks``, where every cut is also a cut of the exact expression; chunks repeat a lot, so that the exact work is done
-once per distinct chunk.
+The backend's regular expressions are the slowest part of training and encoding. Texts are therefore first cut
+into ``chunks``, where every cut is also a cut of the exact expression; chunks repeat a lot, so that the exact
+work is done once per distinct chunk.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ SPLIT_EXPRESSION = (
 # Unicode's White_Space: Python's own \s has four control characters more.
 _S = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
-# A chunk ends before spaces that hold no line break, or after the last line break among spaces. No token of the exact
-# expression has spaces after something else, but for the line breaks after punctuation, and none goes on after them.
+# A chunk ends before spaces that hold no line break, or after the last line break among spaces. No token of
+# the exact expression has spaces after something else, but for the line breaks after punctuation, and none
+# goes on after them.
 _CHUNK = re.compile(rf"[{_S}]*[^{_S}]+(?:[{_S}]*[\r\n])?|[{_S}]+")
 
 # The exact expression but for numbers that are no digits ("²", "Ⅷ"), which here are letters.
@@ -35,7 +36,7 @@ def chunks(text: str) -> list[str]:
 
 
 def count_words(texts: Iterable[str]) -> Counter[str]:
-    """How often each word of the split expression occurs, letters and numbers being those of Python's Unicode."""
+    """How often each word of the split expression occurs; what a letter is, Python's Unicode tables say."""
     distinct: Counter[str] = Counter()
     for text in texts:
         distinct.update(_CHUNK.findall(text))
@@ -43,10 +44,11 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
     for chunk, count in distinct.items():
         for word in _WORD.findall(chunk):
             words[word] += count
-    for word in [w for w in words if not w.isascii() and not (w.isalpha() or w[1:].isalpha())]:
-        count = words.pop(word)
-        for piece in _split_numbers(word):
-            words[piece] += count
+    for word in [w for w in words if not w.isascii() and not w.isalpha()]:
+        if _is_number(word[0]) or not word[1:].isalpha():
+            count = words.pop(word)
+            for piece in _split_numbers(word):
+                words[piece] += count
     return words
 
 

@@ -1,12 +1,12 @@
 """Conversations through a folder's own Jinja template, for models from elsewhere.
 
-Two things keep it safe and exact. The contents of messages cannot make control tokens: in them, the names of control
-tokens are broken by a mark that is taken out after the rendered text has been cut at its control tokens. And what the
-loss counts is found from ``{% generation %}`` blocks, which render with marks around them, or, where a template has
-none, from where the rendering of the messages before each answer ends.
+Two things keep it safe and exact. The contents of messages cannot make control tokens: in them, the names of
+control tokens are broken by a mark that is taken out after the rendered text has been cut at its control
+tokens. And what the loss counts is found from ``{% generation %}`` blocks, which render with marks around
+them, or, where a template has none, from where the rendering of the messages before each answer ends.
 
-Time is not offered to templates (``strftime_now`` is undefined, so they fall back to their fixed date): the same
-messages always give the same tokens.
+Time is not offered to templates (``strftime_now`` is undefined, so they fall back to their fixed date): the
+same messages always give the same tokens.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MARKS = re.compile(f"[{_BREAK}{_OPEN}{_CLOSE}]")
 def encode_rendered(
     tokenizer: Tokenizer, template: str, messages: Sequence[Message], add_generation_prompt: bool
 ) -> Encoded:
-    """Tokens of a conversation as ``template`` writes it. Raises ``UserError`` for what the template refuses."""
+    """Tokens of a conversation as ``template`` writes it. Raises ``UserError`` for what it refuses."""
     render = _renderer(tokenizer, template, messages)
     marked = render(len(messages), add_generation_prompt)
     text = marked.replace(_OPEN, "").replace(_CLOSE, "")
@@ -44,8 +44,8 @@ def encode_rendered(
     answers = [m for m in messages if m.role == "assistant"]
     if len(spans) != len(answers):
         raise UserError(
-            f"the chat template renders {len(spans)} answers for {len(answers)} assistant messages, so that the loss "
-            "cannot be placed; give the folder a template with {% generation %} around each answer"
+            f"the chat template renders {len(spans)} answers for {len(answers)} assistant messages, so that "
+            "the loss cannot be placed; give the folder a template with {% generation %} around each answer"
         )
     ids: list[int] = []
     weights: list[float] = []
@@ -146,8 +146,8 @@ def _answer_spans(
         end = end_of_turn.search(text, len(prompt))
         if not text.startswith(prompt) or end is None:
             raise UserError(
-                "the chat template does not show where an answer begins and ends, so that the loss cannot be placed; "
-                "give the folder a template with {% generation %} around each answer"
+                "the chat template does not show where an answer begins and ends, so that the loss cannot be "
+                "placed; give the folder a template with {% generation %} around each answer"
             )
         spans.append((len(prompt), end.end()))
     return spans

@@ -103,9 +103,10 @@ class _Writer:
 
     def _flush(self) -> None:
         tokens = np.concatenate([*self._tokens, np.empty(0, np.int64)])
-        if tokens.size and not 0 <= tokens.min() <= tokens.max() < self._vocab_size:
+        outside = tokens[(tokens < 0) | (tokens >= self._vocab_size)]
+        if outside.size:
             raise UserError(
-                f"token {int(tokens.max())} is outside the vocabulary of {self._vocab_size}: wrong tokenizer"
+                f"token {int(outside[0])} is outside the vocabulary of {self._vocab_size}: wrong tokenizer"
             )
         data = tokens.astype(self._dtype).tobytes()
         self._tokens_file.write(data)
@@ -126,7 +127,9 @@ class _Writer:
         self._tokens_file.close()
         if self._weights_file is not None:
             self._weights_file.close()
-            self._digest.update((self._folder / "weights.bin").read_bytes())
+            with (self._folder / "weights.bin").open("rb") as written:
+                while block := written.read(1 << 20):
+                    self._digest.update(block)
         for name, values in (("offsets", self._offsets), ("text_bytes", self._text_bytes)):
             data = np.array(values, "<i8").tobytes()
             (self._folder / f"{name}.bin").write_bytes(data)

@@ -1,10 +1,10 @@
 """The tokenizer: byte-level BPE with Qwen2's split expression, ours or a folder's from elsewhere.
 
-Text is never normalised, so that ``decode(encode(x)) == x`` for every string. (Qwen2 publishes an NFC step in its
-``tokenizer.json``; GGUF's ``qwen2`` pre-tokenizer has none, so leaving it out also makes the two agree.)
+Text is never normalised, so that ``decode(encode(x)) == x`` for every string. (Qwen2 publishes an NFC step in
+its ``tokenizer.json``; GGUF's ``qwen2`` pre-tokenizer has none, so leaving it out also makes the two agree.)
 
-Control tokens are added by id and only by id: the backend that encodes text does not know them, so no text of a user
-or a data set can become one.
+Control tokens are added by id and only by id: the backend that encodes text does not know them, so no text of
+a user or a data set can become one.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _GROUP_CHUNKS = 1024  # chunks encoded in one call: the call itself costs more t
 
 
 class Tokenizer:
-    """Text to token ids and back. ``eot``, ``pad``, ``im_start`` .. are ids, ``None`` where there is no such token.
+    """Text to token ids and back. ``eot``, ``pad``, ``im_start`` .. are ids, or ``None`` where there is none.
 
     ``control`` maps every control token to its id: all added tokens but those of whitespace alone.
     """
@@ -103,7 +103,7 @@ class Tokenizer:
 
     @property
     def end_ids(self) -> frozenset[int]:
-        """The tokens at which an answer ends: end of text, end of turn, and the folder's own ``eos_token``."""
+        """The tokens at which an answer ends: end of text, end of turn, the folder's own ``eos_token``."""
         ended = {self.eot, self.im_end, self.control.get(self.special("eos_token") or "")}
         ended |= {self.control.get(name) for name in ("<|eot_id|>", "<|eom_id|>")}
         return frozenset(token for token in ended if token is not None)
@@ -112,9 +112,9 @@ class Tokenizer:
     def train(cls, texts: Iterable[str], vocab_size: int, *, sample_bytes: int = SAMPLE_BYTES) -> Tokenizer:
         """Learn ``vocab_size`` tokens, control tokens and the 256 bytes included.
 
-        Learns from at most ``sample_bytes`` of text, drawn evenly from the whole, and holds no more than that in
-        memory. The same texts in the same order give the same tokenizer. Raises ``UserError`` when the vocabulary
-        cannot hold the bytes, or the text does not have that many pairs that occur twice.
+        Learns from at most ``sample_bytes`` of text, drawn evenly from the whole, and holds no more than that
+        in memory. The same texts in the same order give the same tokenizer. Raises ``UserError`` when the
+        vocabulary cannot hold the bytes, or the text does not have that many pairs that occur twice.
         """
         from bottega.data.bpe import learn_merges
         from bottega.data.presplit import count_words
@@ -216,7 +216,7 @@ class Tokenizer:
         return ids
 
     def _encode_chunks(self, unknown: list[str]) -> list[tuple[int, ...]]:
-        """The ids of each chunk. Short ones are encoded end to end, many in one call, and told apart by bytes."""
+        """The ids of each chunk. Short ones are encoded end to end, many in one call, then told apart."""
         # A chunk that begins with a space, after one that does not end with any, begins a token.
         joins = [c[0] == " " and not c[-1].isspace() and len(c) <= _MEMO_LENGTH for c in unknown]
         short = [c for c, join in zip(unknown, joins, strict=True) if join]
@@ -260,12 +260,14 @@ class Tokenizer:
     @cached_property
     def _lengths(self) -> NDArray[np.int64]:
         """The number of bytes of each token."""
-        return np.array([len(self._bytes.get(i, b"")) for i in range(self.vocab_size)], np.int64)
+        table = self._bytes
+        return np.array([len(table.get(i, b"")) for i in range(self.vocab_size)], np.int64)
 
     @cached_property
     def vocab_size(self) -> int:
         """One more than the largest id: the rows an embedding needs."""
-        return 1 + max(chain(self.model["model"]["vocab"].values(), self.control.values()))
+        vocab: dict[str, int] = self.model["model"]["vocab"]
+        return 1 + max(chain(vocab.values(), self.control.values()))
 
     @cached_property
     def digest(self) -> str:
