@@ -3,7 +3,7 @@
 ``bits-per-byte:WHAT``  held-out documents of a recipe's dataset (``DATASET`` or ``DATASET/SOURCE``), of a
                         part of the school, or of any source by its URI
 ``task:NAME``           a task of the school, as ``task:icl-en-8``; ``task:icl`` is all whose names begin so
-``exact:URI``           the checkable prompts of a source, such as ``exact:file:prompts.jsonl``
+``exact:URI``           the answers of a source's prompts, such as ``exact:file:prompts.jsonl``
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from bottega.data.records import Document, Prompt, Record
+from bottega.data.records import Check, Conversation, Document, Prompt, Record
 from bottega.errors import UserError
 from bottega.evals.prompting import Mode
 from bottega.evals.score import Score
 
 if TYPE_CHECKING:
     from bottega.data.school.registry import EvalTask
-    from bottega.data.sources import ReadOptions
     from bottega.data.tokenizer import Tokenizer
     from bottega.model.decoder import Decoder
 
+NGRAM_FLOOR = "5-gram-characters"
+FLOOR_CHARS = 1_000_000  # of training text that this floor is made of
 KINDS = ("bits-per-byte", "task", "exact")
 
 
@@ -77,17 +78,25 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
         return _bits(name, what, subject, options)
     if kind == "task":
         return _task(name, what, subject, options)
-    prompts = [r for r in _read(what, options, "all") if isinstance(r, Prompt)]
+    prompts = (prompt for prompt in map(as_prompt, _read(what, options, "all")) if prompt is not None)
     mode: Mode = "chat" if subject.chat else "plain"
-    return _exact(name, prompts[: options.cases], mode, subject, options)
+    return _exact(name, list(islice(prompts, options.cases)), mode, subject, options)
+
+
+def as_prompt(record: Record) -> Prompt | None:
+    """A prompt with its check; a conversation that ends in an answer asks for exactly that."""
+    if isinstance(record, Prompt):
+        return record
+    if isinstance(record, Conversation) and record.messages[-1].role == "assistant":
+        *before, answer = record.messages
+        return Prompt(tuple(before), Check("exact", (answer.content,)), record.origin) if before else None
+    return None
 
 
 def _single(name: str, options: EvalOptions) -> list[str]:
     meant = expand([name], options.datasets)
     if len(meant) != 1:
-        raise UserError(
-            f"{name} stands for {len(meant)} evaluations ({', '.join(meant)}); ask for them one by one"
-        )
+        raise UserError(f"{name} stands for {len(meant)} evaluations; ask for one of {', '.join(meant)}")
     return meant
 
 
@@ -121,30 +130,48 @@ def _school() -> tuple[Mapping[str, EvalTask], Mapping[str, str]]:
 def _bits(name: str, what: str, subject: Subject, options: EvalOptions) -> Score:
     from bottega.evals.bits import bits_per_byte
 
-    texts = (record.text for record in _heldout(what, options) if isinstance(record, Document))
     context = options.context or subject.model.config.max_positions
-    documents = list(islice(texts, options.documents))
-    return bits_per_byte(subject.model, subject.tokenizer, documents, context, name=name, seed=options.seed)
+    heldout = list(islice(_documents(what, options, "heldout"), options.documents))
+    result = bits_per_byte(subject.model, subject.tokenizer, heldout, context, name=name, seed=options.seed)
+    dataset = options.datasets.get(what.partition("/")[0])
+    floor = _ngram_floor(what, dataset, options.world_seed, options.data, options.documents)
+    return result.with_context({NGRAM_FLOOR: floor}, ceiling=None)
 
 
-def _heldout(what: str, options: EvalOptions) -> Iterator[Record]:
+@lru_cache(maxsize=64)
+def _ngram_floor(
+    what: str, dataset: Path | None, world_seed: int, data: Path | None, documents: int
+) -> float:
+    """What a 5-gram model of characters makes of the same documents, after the beginning of the same text."""
+    from bottega.data.school.floors import ngram_bits_per_byte
+
+    datasets = {} if dataset is None else {what.partition("/")[0]: dataset}
+    options = EvalOptions(world_seed=world_seed, data=data, datasets=datasets)
+    heldout = list(islice(_documents(what, options, "heldout"), documents))
+    read, chars = [], 0
+    for text in _documents(what, options, "train"):
+        read.append(text)
+        if (chars := chars + len(text)) >= FLOOR_CHARS:
+            break
+    return ngram_bits_per_byte(read, heldout)
+
+
+def _documents(what: str, options: EvalOptions, split: Literal["train", "heldout"]) -> Iterator[str]:
     from bottega.data.frozen import FrozenDataset
 
     dataset, _, source = what.partition("/")
     if dataset in options.datasets:
-        return FrozenDataset(options.datasets[dataset]).records("heldout", source=source or None)
-    return _read(what if ":" in what else f"school:{what}", options, "heldout")
+        records = FrozenDataset(options.datasets[dataset]).records(split, source=source or None)
+    else:
+        records = _read(what if ":" in what else f"school:{what}", options, split)
+    return (record.text for record in records if isinstance(record, Document) and record.text)
 
 
-def _read(uri: str, options: EvalOptions, split: str) -> Iterator[Record]:
+def _read(uri: str, options: EvalOptions, split: Literal["train", "heldout", "all"]) -> Iterator[Record]:
     import bottega.data.school  # noqa: F401  (registers its URIs)
     from bottega.data.sources import ReadOptions, SourceSpec, open_source
 
-    read: ReadOptions = ReadOptions(
-        split=split,  # type: ignore[arg-type]
-        world_seed=options.world_seed,
-        data=options.data,
-    )
+    read = ReadOptions(split=split, world_seed=options.world_seed, data=options.data)
     return open_source(SourceSpec(uri=uri), read)
 
 

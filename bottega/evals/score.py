@@ -123,7 +123,7 @@ def bootstrap_ratio(
     top, bottom = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
     if len(top) == 0:
         return math.nan, math.nan
-    ratios = _resampled_sums(top, seed, resamples) / _resampled_sums(bottom, seed, resamples)
+    ratios = resampled_sums(top, seed, resamples) / resampled_sums(bottom, seed, resamples)
     low, high = np.quantile(ratios, (0.025, 0.975))
     return float(low), float(high)
 
@@ -190,7 +190,7 @@ def _newcombe_paired(first: np.ndarray, second: np.ndarray) -> Difference:
     )
 
 
-def _resampled_sums(values: np.ndarray, seed: int, resamples: int) -> np.ndarray:
+def resampled_sums(values: np.ndarray, seed: int, resamples: int) -> np.ndarray:
     """Sums over ``resamples`` draws with replacement; the same draws for the same seed and length."""
     rng = np.random.default_rng(seed)
     sums = np.empty(resamples)

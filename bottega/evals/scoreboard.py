@@ -12,11 +12,13 @@ from bottega.evals.score import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table
     from rich.text import Text
 
 Role = Literal["model", "control", "base"]
+_BEST, _MODEL, _ASIDE, _FLOOR, _CEILING = "#0b7a4b", "#2b5d9e", "#a8adb5", "#c0392b", "#7f8c8d"
 _UNIT_LABELS = {"accuracy": "% right", "bits/byte": "bits a byte, lower is better"}
 
 
@@ -176,33 +178,48 @@ class Scoreboard:
         for axes in grid[:, 0]:
             for label, row in zip(axes.get_yticklabels(), self.rows, strict=False):
                 label.set_color("#1d2126" if row.role == "model" else "#8a9099")
+        self._legend(figure)
         if self.title:
             figure.suptitle(self.title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
 
+    def _legend(self, figure: Figure) -> None:
+        from matplotlib.lines import Line2D
+
+        marks = {"model": _MODEL, "best model": _BEST, "control or base": _ASIDE}
+        handles = [
+            Line2D([], [], color=c, marker="o", ms=4, lw=2, alpha=0.9, label=n) for n, c in marks.items()
+        ]
+        handles.append(Line2D([], [], color=_FLOOR, lw=0.9, ls=(0, (4, 3)), label="best floor"))
+        handles.append(Line2D([], [], color=_CEILING, lw=0.9, ls=":", label="ceiling"))
+        figure.legend(handles=handles, loc="outside lower left", ncols=5, fontsize=6.5, frameon=False)
+
     def _scores(self, column: str) -> Iterable[Score]:
         return (row.scores[column] for row in self.rows if column in row.scores)
 
     def _panel(self, axes: Axes, column: str) -> None:
+        from matplotlib.patheffects import withStroke
+
+        halo = [withStroke(linewidth=2, foreground="white")]  # a label stays readable on a line
         best, sample = self.best(column), self._score(column)
         factor = 100.0 if sample.unit == "accuracy" else 1.0
         for y, row in enumerate(self.rows):
             score = row.scores.get(column)
             if score is None or math.isnan(score.value):
                 continue
-            colour = "#0b7a4b" if row.model in best else "#2b5d9e" if row.role == "model" else "#a8adb5"
+            colour = _BEST if row.model in best else _MODEL if row.role == "model" else _ASIDE
             axes.plot([score.low * factor, score.high * factor], [y, y], color=colour, lw=2.2, alpha=0.45)
             axes.plot([score.value * factor], [y], "o", color=colour, ms=5)
             axes.annotate(
                 _shown(score.value, score.unit), (score.value * factor, y), xytext=(0, 4.5),
-                textcoords="offset points", ha="center", fontsize=6.5, color=colour,
+                textcoords="offset points", ha="center", fontsize=6.5, color=colour, path_effects=halo,
             )  # fmt: skip
         if sample.floors:
             floor = (max if sample.higher_is_better else min)(sample.floors.values())
-            axes.axvline(floor * factor, color="#c0392b", lw=0.9, ls=(0, (4, 3)), label="best floor")
+            axes.axvline(floor * factor, color=_FLOOR, lw=0.9, ls=(0, (4, 3)), zorder=1)
         if sample.ceiling is not None:
-            axes.axvline(sample.ceiling * factor, color="#7f8c8d", lw=0.9, ls=":", label="ceiling")
+            axes.axvline(sample.ceiling * factor, color=_CEILING, lw=0.9, ls=":", zorder=1)
         if sample.unit == "accuracy":
             axes.set_xlim(-4, 104)
         axes.set_yticks(range(len(self.rows)), [row.model for row in self.rows], fontsize=7.5)

@@ -1,0 +1,202 @@
+"""What each model of the family has to show, and whether it does: the rules are in ``claims.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bottega.errors import UserError
+from bottega.evals.score import Score, resampled_sums
+
+DRAWS = 10_000
+FLOOR = "floor:"
+_KINDS = {"accuracy": "task", "bits-per-byte": "bits-per-byte"}  # metric -> kind of evaluation
+
+Scores = Mapping[str, Mapping[str, Score]]  # model -> evaluation -> score, in one world
+Draws = NDArray[np.float64]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rules(_Table):
+    """The ``[verdict]`` table."""
+
+    confidence: float
+    world_seeds: int  # how many worlds a final verdict pools
+    lowest: float  # a score outside these marks proves nothing
+    highest: float
+
+
+class Claim(_Table):
+    """One ``[[claims]]`` table, as it was committed before the first family was trained."""
+
+    id: str
+    model: str
+    against: str | None = None  # another model, or ``floor:NAME``
+    says: str
+    says_zh: str
+    metric: str
+    cases: tuple[str, ...]
+    against_cases: tuple[str, ...] = ()  # the same model on other cases
+    n: int  # for each language and world
+    direction: Literal["higher", "lower"]
+    effect: Literal["difference", "ratio", "kept", "value"]
+    minimum_effect: float
+    margin: float | None = None
+    above_floors: bool
+    built: bool
+    twin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a claim."""
+
+    claim: Claim
+    status: Literal["shown", "not shown", "not built"]
+    reason: str = ""  # why not
+    effect: float | None = None
+    low: float | None = None  # of the 95% interval
+    high: float | None = None
+    n: int = 0  # cases in all
+    provisional: str = ""  # what the rules ask for beyond what was at hand: more cases, more worlds
+
+
+def load_claims(text: str | None = None) -> tuple[Rules, tuple[Claim, ...]]:
+    """The school's claims, or those of ``text``. Raises ``UserError`` where they are not well formed."""
+    if text is None:
+        text = resources.files("bottega.data.school").joinpath("claims.toml").read_text(encoding="utf-8")
+    try:
+        tables = tomllib.loads(text)
+        rules = Rules.model_validate(tables["verdict"])
+        claims = tuple(Claim.model_validate(table) for table in tables["claims"])
+    except (tomllib.TOMLDecodeError, KeyError, ValidationError) as error:
+        raise UserError(f"claims.toml: {error}") from None
+    ids = [claim.id for claim in claims]
+    if repeated := {i for i in ids if ids.count(i) > 1}:
+        raise UserError(f"claims.toml: the id {sorted(repeated)[0]!r} is used twice")
+    return rules, claims
+
+
+def judge(claims: Sequence[Claim], rules: Rules, worlds: Sequence[Scores], seed: int = 0) -> list[Verdict]:
+    """A verdict on every claim, from the scores of one or more worlds."""
+    return [_judge(claim, rules, worlds, seed) for claim in claims]
+
+
+def evaluation_names(claim: Claim) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The evaluations of the claim's model, and those they are held against."""
+    kind = _KINDS.get(claim.metric, claim.metric)
+    own = tuple(f"{kind}:{case}" for case in claim.cases)
+    return own, tuple(f"{kind}:{case}" for case in claim.against_cases) or own
+
+
+def _judge(claim: Claim, rules: Rules, worlds: Sequence[Scores], seed: int) -> Verdict:
+    if not claim.built:
+        return Verdict(claim, "not built", "what it measures is not built yet")
+    own_names, against_names = evaluation_names(claim)
+    against_model = claim.model if claim.against is None else claim.against
+    own = _collect(worlds, claim.model, own_names)
+    floor = against_model.removeprefix(FLOOR) if against_model.startswith(FLOOR) else None
+    against = own if floor is not None else _collect(worlds, against_model, against_names)
+    if isinstance(own, str) or isinstance(against, str):
+        return Verdict(claim, "not built", own if isinstance(own, str) else str(against))
+    if floor is not None and not all(floor in score.floors for score in own):
+        return Verdict(claim, "not built", f"the scores have no floor {floor!r}")
+    if floor is None and (unpaired := _unpaired(own, against)):
+        return Verdict(claim, "not built", unpaired)
+    mine = [_draws(score, seed + i) for i, score in enumerate(own)]
+    theirs = [_draws(score, seed + i) for i, score in enumerate(against)]
+    if floor is not None:
+        theirs = [np.full_like(d, score.floors[floor]) for d, score in zip(theirs, own, strict=True)]
+    values = [np.mean([d[0] for d in side]) for side in (mine, theirs)]  # the first is the score as it was
+    resampled = [np.mean([d[1:] for d in side], axis=0) for side in (mine, theirs)]
+    if claim.effect == "ratio":
+        effect, spread, nothing = values[0] / values[1], resampled[0] / resampled[1], 1.0
+    else:
+        effect, spread, nothing = values[0] - values[1], resampled[0] - resampled[1], 0.0
+    tail = (1 - rules.confidence) / 2
+    low, high = (float(q) for q in np.quantile(spread, (tail, 1 - tail)))
+    why = _effect_fails(claim, float(effect), low, high, nothing) or _floors_fail(
+        claim, rules, own, mine, tail
+    )
+    return Verdict(
+        claim,
+        "not shown" if why else "shown",
+        why,
+        float(effect),
+        low,
+        high,
+        n=sum(score.n for score in own),
+        provisional=_provisional(claim, rules, own, len(worlds)),
+    )
+
+
+def _collect(worlds: Sequence[Scores], model: str, names: Sequence[str]) -> list[Score] | str:
+    """The scores of a model over worlds and cases, or why there are none."""
+    found = []
+    for scores in worlds:
+        if model not in scores:
+            return f"there is no model {model}"
+        for name in names:
+            score = scores[model].get(name)
+            if score is None or score.not_built:
+                return f"{model} has no score {name}" + (f": {score.not_built}" if score else "")
+            found.append(score)
+    return found or "there are no scores"
+
+
+def _unpaired(own: Sequence[Score], against: Sequence[Score]) -> str:
+    for mine, theirs in zip(own, against, strict=True):
+        if mine.cases.partition("-")[0] != theirs.cases.partition("-")[0] or mine.n != theirs.n:
+            return f"{mine.name} and {theirs.name} were not scored on the same questions"
+    return ""
+
+
+def _draws(score: Score, seed: int) -> Draws:
+    """The score itself, then ``DRAWS`` bootstrap draws of it; equal seeds draw the same cases."""
+    top, bottom = np.asarray(score.outcomes), np.asarray(score.sizes)
+    sums = [resampled_sums(part, seed, DRAWS) for part in (top, bottom)]
+    return np.concatenate([[top.sum() / bottom.sum()], sums[0] / sums[1]])
+
+
+def _effect_fails(claim: Claim, effect: float, low: float, high: float, nothing: float) -> str:
+    sign = 1.0 if claim.direction == "higher" else -1.0
+    if sign * effect < sign * claim.minimum_effect:
+        return f"the effect {effect:+.3f} falls short of {claim.minimum_effect:+.3f}"
+    worse_end = low if claim.direction == "higher" else high
+    if claim.effect == "kept":
+        margin = claim.margin or 0.0
+        return "" if sign * worse_end > -margin else f"the interval reaches beyond the margin of {margin}"
+    return "" if sign * worse_end > sign * nothing else 'the interval includes "no effect"'
+
+
+def _floors_fail(claim: Claim, rules: Rules, own: Sequence[Score], mine: Sequence[Draws], tail: float) -> str:
+    if not claim.above_floors:
+        return ""
+    value = float(np.mean([d[0] for d in mine]))
+    if not rules.lowest <= value <= rules.highest:
+        return f"the score {value:.1%} is not between {rules.lowest:.0%} and {rules.highest:.0%}"
+    low = float(np.quantile(np.mean([d[1:] for d in mine], axis=0), tail))
+    for name in dict.fromkeys(name for score in own for name in score.floors):
+        floor = float(np.mean([score.floors.get(name, 0.0) for score in own]))
+        if low <= floor:
+            return f"the score's interval reaches down to the floor {name} ({floor:.1%})"
+    return ""
+
+
+def _provisional(claim: Claim, rules: Rules, own: Sequence[Score], worlds: int) -> str:
+    missing = []
+    if (fewest := min(score.n for score in own)) < claim.n:
+        missing.append(f"{fewest} of {claim.n} cases")
+    if worlds < rules.world_seeds:
+        missing.append(f"{worlds} of {rules.world_seeds} worlds")
+    return ", ".join(missing)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bottega.data.frozen import freeze
+from bottega.data.records import Check, Conversation, Document, Message
+from bottega.data.sources import ReadOptions, SourceSpec
+from bottega.data.tokenizer import Tokenizer
+from bottega.errors import UserError
+from bottega.evals.registry import EvalOptions, Subject, as_prompt, expand, names, score
+from bottega.model.decoder import Decoder
+
+FEW = EvalOptions(cases=4, documents=4)
+
+
+@pytest.fixture
+def subject(model: Decoder, tokenizer: Tokenizer) -> Subject:
+    return Subject(model, tokenizer, chat=True)
+
+
+def test_a_family_name_stands_for_all_its_tasks() -> None:
+    assert expand(["task:icl-en"]) == [f"task:icl-en-{shots}" for shots in (0, 1, 2, 4, 8)]
+    assert expand(["task:icl-en-4", "task:icl-en-4"]) == ["task:icl-en-4"]
+
+
+def test_every_name_offered_is_understood() -> None:
+    assert expand(names()) == names()
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("task:entailmnt-en", "task:entailment-en"),
+        ("bits-per-bite:prose-en", "bits-per-byte:prose-en"),
+        ("bits-per-byte:mydta", "bits-per-byte:mydata"),
+    ],
+)
+def test_a_misspelt_evaluation_is_met_with_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(UserError, match=f"no evaluation '{name}'; did you mean {nearest}?"):
+        expand([name], ["mydata"])
+
+
+def test_a_task_is_scored_with_its_floors_and_ceiling(subject: Subject) -> None:
+    result = score("task:icl-en-1", subject, FEW)
+    assert result.n == 4
+    assert set(result.floors) == {"majority", "nearest", "5-gram"}
+    assert result.ceiling == 1.0
+    assert result == score("task:icl-en-1", subject, FEW)
+
+
+def test_another_world_asks_other_questions(subject: Subject) -> None:
+    here, there = (score("task:icl-en-1", subject, EvalOptions(cases=4, world_seed=w)) for w in (0, 1))
+    assert here.cases != there.cases
+
+
+def test_a_request_is_put_in_the_template_only_to_a_model_that_was_taught_it(
+    model: Decoder, tokenizer: Tokenizer
+) -> None:
+    chat, base = (score("task:entailment-en", Subject(model, tokenizer, c), FEW) for c in (True, False))
+    assert "chat template" in chat.template
+    assert "never taught" in base.template
+    assert chat.cases == base.cases
+
+
+def test_programs_are_not_built_and_have_no_floor(subject: Subject) -> None:
+    result = score("task:programs-en", subject, FEW)
+    assert "sandbox" in result.not_built
+    assert result.floors == {}
+
+
+def test_bits_of_a_part_of_the_school_stand_beside_a_5_gram_model(subject: Subject) -> None:
+    result = score("bits-per-byte:prose-en", subject, FEW)
+    assert result.n == 4
+    assert 0.5 < result.floors["5-gram-characters"] < 4
+
+
+def test_bits_of_a_frozen_dataset_are_those_of_its_held_out_side(subject: Subject, tmp_path: Path) -> None:
+    rows = [{"text": f"The cat number {i} sat on the mat.", "license": "MIT"} for i in range(50)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    manifest = freeze(
+        [SourceSpec(uri=f"file:{tmp_path}/a.jsonl")], tmp_path / "frozen", ReadOptions(heldout_fraction=0.2)
+    )
+    options = EvalOptions(documents=100, datasets={"mine": tmp_path / "frozen"})
+    assert score("bits-per-byte:mine", subject, options).n == manifest.records("heldout")
+
+
+def test_prompts_of_a_file_are_scored(model: Decoder, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    file = tmp_path / "sums.jsonl"
+    rows = [{"prompt": f"What is {i} + {i}?", "completion": str(2 * i), "license": "MIT"} for i in range(5)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = score(f"exact:file:{file}", Subject(model, tokenizer, chat=False), FEW)
+    assert result.n == 4
+    assert [(e.prompt, e.expected) for e in result.examples][:2] == [
+        ("What is 0 + 0?", ("0",)),
+        ("What is 1 + 1?", ("2",)),
+    ]
+
+
+def test_a_talk_asks_for_its_last_answer() -> None:
+    turns = (
+        Message("user", "Hi"),
+        Message("assistant", "Hello"),
+        Message("user", "Bye"),
+        Message("assistant", "Ciao"),
+    )
+    prompt = as_prompt(Conversation(turns))
+    assert prompt is not None
+    assert prompt.messages == turns[:3]
+    assert prompt.check == Check("exact", ("Ciao",))
+    assert as_prompt(Conversation(turns[:3])) is None
+    assert as_prompt(Document("text")) is None
