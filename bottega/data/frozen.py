@@ -22,7 +22,14 @@ from typing import Any, Literal
 from bottega.data.dedup import ExactDuplicates, NearDuplicates, full_text, judgement
 from bottega.data.language import language
 from bottega.data.records import Document, Record
-from bottega.data.sources import ReadOptions, ReadReport, SourceSpec, has_own_splits, open_source
+from bottega.data.sources import (
+    NothingLicensedError,
+    ReadOptions,
+    ReadReport,
+    SourceSpec,
+    has_own_splits,
+    open_source,
+)
 from bottega.data.splits import content_key, key_is_heldout, text_key
 from bottega.data.stored import RecordWriter, body_of, read_stored
 from bottega.errors import UserError
@@ -105,7 +112,8 @@ def freeze(
 ) -> Manifest:
     """Read the sources, both sides of them (``options.split`` has no say), into a new dataset folder.
 
-    ``progress(uri, records)`` is called every thousand records. Raises ``UserError`` for bad input, where a
+    A source all of whose rows stay out for their licence is kept, empty, where another gives something to train
+    on. ``progress(uri, records)`` is called every thousand records. Raises ``UserError`` for bad input, where a
     source has nothing to train on, and where the folder cannot be written; the folder is then as it was
     before.
     """
@@ -241,8 +249,9 @@ class _Freezing:
             for i, split in order:
                 self._read(self.specs[i], split, kept[i])
         sources = [self._manifest(spec, one) for spec, one in zip(self.specs, kept, strict=True)]
+        trained_on = any(source.train.records for source in sources)
         for source in sources:
-            if not source.train.records:
+            if not source.train.records and not (source.left_out and trained_on):
                 raise UserError(f"{source.uri}: gives nothing to train on: {_why_nothing(source)}")
         digest = blake2b(digest_size=16)
         for source in sources:
@@ -264,7 +273,7 @@ class _Freezing:
         options = replace(self.options, split=split)
         waiting: list[tuple[Record, str, bytes]] = []
         held_chars = 0
-        for record in open_source(spec, options, kept.report):
+        for record in _licensed(open_source(spec, options, kept.report)):
             text = full_text(record)
             key = text_key(text)
             if self.progress and kept.report.records % 1000 == 0:
@@ -327,11 +336,21 @@ class _Freezing:
         )
 
 
+def _licensed(records: Iterator[Record]) -> Iterator[Record]:
+    """A source all of whose rows stay out for their licence is empty here: the manifest counts them."""
+    try:
+        yield from records
+    except NothingLicensedError:
+        return
+
+
 def _why_nothing(source: SourceManifest) -> str:
     reasons = {
         "rows read": source.rows,
         "bad": source.bad_rows,
-        "left out for their licence": sum(source.left_out.values()),
+        "left out for their licence (--include-nc and --include-unclear let more in)": sum(
+            source.left_out.values()
+        ),
         "duplicates": source.exact_duplicates + source.near_duplicates,
         "held out": source.heldout.records,
     }

@@ -107,6 +107,10 @@ class ReadReport:
             self.bad.append(bad)
 
 
+class NothingLicensedError(UserError):
+    """Every row of a source was left out for its licence."""
+
+
 Opener = Callable[[str, ReadOptions], Iterator[Record]]
 _Reader = Callable[[SourceSpec, ReadOptions, ReadReport], Iterator[Record]]
 
@@ -203,13 +207,17 @@ def _licensed(
         licence = licences.normalise(origin.licence) if override is None else override
         if licence != origin.licence:
             record = replace(record, origin=replace(origin, licence=licence))
-        if licences.let_in(licence, include_nc=options.include_nc, include_unclear=options.include_unclear):
+        if _may_use(licence, options):
             report.licences[licence] += 1
             yield record
         else:
             report.left_out[licence] += 1
     if report.left_out and not report.licences:
-        raise UserError(f"{spec.uri}: {_nothing_left(report.left_out)}")
+        raise NothingLicensedError(f"{spec.uri}: {_nothing_left(report.left_out)}")
+
+
+def _may_use(licence: str, options: ReadOptions) -> bool:
+    return licences.let_in(licence, include_nc=options.include_nc, include_unclear=options.include_unclear)
 
 
 def _nothing_left(left_out: Counter[str]) -> str:
@@ -248,7 +256,9 @@ def make_reading(spec: SourceSpec, options: ReadOptions, report: ReadReport) -> 
     def stop(bad: BadRowError) -> None:
         raise bad
 
-    reject = report.reject if options.skip_bad_rows else stop
+    # Rows that stay out for the licence stated are only counted; a bad one among them stops nobody.
+    stays_out = spec.licence is not None and not _may_use(licences.normalise(spec.licence), options)
+    reject = report.reject if options.skip_bad_rows or stays_out else stop
     return Reading(reject, int(spec.max_row_mb * 2**20), spec.document_chars)
 
 

@@ -199,6 +199,21 @@ def test_a_source_that_gives_nothing_to_train_on_says_why(tmp_path: Path) -> Non
         frozen(tmp_path / "out", f"file:{path}", f"file:{other}")
 
 
+def test_a_source_that_may_not_be_used_is_counted_and_left_out(tmp_path: Path) -> None:
+    private = write_jsonl(tmp_path / "x.jsonl", [*many(3), {"odd": 1}])
+    free = write_jsonl(tmp_path / "y.jsonl", many(20))
+    specs = [SourceSpec(uri=f"file:{private}", licence="CC BY-NC 4.0"), SourceSpec(uri=f"file:{free}")]
+    manifest = freeze(specs, tmp_path / "out", ReadOptions())
+    assert (manifest.sources[0].records, manifest.sources[0].left_out) == (0, {"CC-BY-NC-4.0": 3})
+    assert (
+        manifest.licences == {"MIT": 20} and list(FrozenDataset(tmp_path / "out").records("train", 0)) == []
+    )
+    with pytest.raises(
+        UserError, match=r"gives nothing to train on: 4 rows read, .* 3 left out for their licence"
+    ):
+        freeze(specs[:1], tmp_path / "out2", ReadOptions())
+
+
 def test_what_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "x.jsonl", many(30))
     spec = [SourceSpec(uri=f"file:{path}")]
