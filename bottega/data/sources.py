@@ -41,7 +41,7 @@ class SourceSpec(BaseModel):
         str, Field(description="file:, hf:, python: or school: and what to read; $DATA is the data folder")
     ]
     weight: Annotated[
-        float, Field(gt=0, description="share of the mixture, relative to the other sources")
+        float, Field(gt=0, description="how often its records are read, relative to the others")
     ] = 1.0
     records: Annotated[
         int | None, Field(gt=0, description="at most this many records (all, where not given)")

@@ -130,14 +130,13 @@ def prepare(
 
 
 def _shares(parts: Sequence[_Part], dataset: FrozenDataset) -> list[tuple[_Part, float]]:
-    """The share of each part that has tokens: by the weight of its source, within a source by its tokens."""
+    """The share of each part that has tokens: its tokens times the weight of its source.
+
+    With equal weights every record of a dataset is read equally often, whatever the sizes of its sources.
+    """
     full = [part for part in parts if part.counts.records]
-    tokens: Counter[int] = Counter()
-    for part in full:
-        tokens[part.place] += part.counts.tokens
-    weights = {place: dataset.manifest.sources[place].weight for place in tokens}
-    total = sum(weights.values())
-    return [(p, weights[p.place] / total * p.counts.tokens / tokens[p.place]) for p in full]
+    mass = [dataset.manifest.sources[part.place].weight * part.counts.tokens for part in full]
+    return [(part, size / sum(mass)) for part, size in zip(full, mass, strict=True)]
 
 
 def name_of(entry: DatasetInput) -> str:

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bottega.data.frozen import freeze
+from bottega.data.sources import ReadOptions, SourceSpec
 from bottega.data.tokenizer import Tokenizer
 from bottega.errors import UserError
+from bottega.stages.base import DatasetInput, StageInputs
 from bottega.stages.knobs import TrainingConfig
 from bottega.stages.mixing import mix
 from bottega.stages.prepare import FillInTheMiddle, prepare
@@ -180,3 +183,23 @@ def test_rows_are_shared_out_by_the_datasets_weights(
     ]
     assert origins.count("talks.jsonl") == 75
     assert origins.count("prose.jsonl") == 25
+
+
+def test_within_a_dataset_records_are_read_equally_often_and_a_weight_multiplies_that(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    sources = []
+    for name, rows, weight in (("many", 160, 1.0), ("few", 40, 1.0), ("dear", 40, 3.0)):
+        file = tmp_path / f"{name}.jsonl"
+        file.write_text(
+            "".join(f'{{"text": "The cat number {i} of the {name} sat."}}\n' for i in range(rows))
+        )
+        sources.append(SourceSpec(uri=f"file:{file}", weight=weight, licence="MIT"))
+    freeze(sources, tmp_path / "data", ReadOptions(heldout_fraction=0.0))
+    entry = DatasetInput(tmp_path / "data", name="data")
+    inputs = StageInputs((), None, (entry,), tmp_path / "work", tmp_path / "out")
+    data = prepare(inputs, tokenizer, main=("documents",))
+    epochs = mix(data, CONFIG, "drop", tokenizer, 0).rows.epochs(200)
+    many, few, dear = (epochs[source.uri] for source in sources)
+    assert many == pytest.approx(few, rel=0.02)
+    assert dear == pytest.approx(3 * few, rel=0.02)
