@@ -158,3 +158,15 @@ def test_a_tokenizer_whose_text_makes_control_tokens_is_refused(
     (folder / "tokenizer.json").write_text(json.dumps(model))
     with pytest.raises(UserError, match="the plain text 'a' becomes a control token"):
         Tokenizer.load(folder)
+
+
+def test_beside_a_qwen3_model_transformers_keeps_our_tokenizer_free_of_normalisation(
+    tokenizer: Tokenizer, fresh: Callable[[], Path]
+) -> None:
+    from transformers import AutoTokenizer
+
+    folder = fresh()
+    tokenizer.save(folder)
+    (folder / "config.json").write_text(json.dumps({"model_type": "qwen3"}))
+    text = "e\u0301 \u212b 2024"
+    assert AutoTokenizer.from_pretrained(folder)(text)["input_ids"] == tokenizer.encode(text)
