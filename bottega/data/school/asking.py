@@ -8,7 +8,7 @@ from typing import Literal
 from bottega.data.school import wordings_en, wordings_zh
 from bottega.data.school.clumsy import clumsy
 from bottega.data.school.draw import Draw
-from bottega.data.school.exercises import Exercise, Step
+from bottega.data.school.exercise import Exercise, Step
 from bottega.data.school.passages import capital
 
 Wording = Literal["few", "seen", "unseen", "clumsy"]
@@ -89,7 +89,7 @@ def _about_text(draw: Draw, exercise: Exercise, asked: str, wording: Wording) ->
     if not question:
         return draw.one(("{ask}\n{text}", "{text}\n{ask}")).format(ask=asked, text=exercise.data)
     if exercise.steps[0][0] != "read":
-        # The sentence to be judged is not a question: it always stands beside the request that says what to do.
+        # The sentence to be judged is no question: it needs the request that says what to do beside it.
         say = draw.one(("{ask}\n{text}\n{claim}", "{text}\n\n{ask}\n{claim}"))
         label = {"en": "Sentence: ", "zh": "句子："}[draw.language]
         return say.format(ask=asked, text=exercise.data, claim=label + question)

@@ -1,4 +1,4 @@
-"""Dialogues: small talk, what the user told and asks for again, tasks that build on the last answer, stories."""
+"""Dialogues: small talk, what a user told and asks for, tasks that build on the last answer, stories."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from bottega.data.records import Check, Conversation, Message, Origin, Prompt
 from bottega.data.school import small_talk_en, small_talk_zh, stories_en, stories_zh
 from bottega.data.school.asking import request
 from bottega.data.school.draw import Draw, fresh_item
-from bottega.data.school.exercises import list_again, list_exercise, read_twice
 from bottega.data.school.facts import Slots
 from bottega.data.school.instructions import many
+from bottega.data.school.list_exercises import LIST_NOUNS, list_again, list_exercise
 from bottega.data.school.nouns import PETS, PORTABLE
 from bottega.data.school.prose import LICENCE
 from bottega.data.school.registry import EvalTask, Language, Part, register_part, register_task
 from bottega.data.school.scenes import scene, tell
 from bottega.data.school.small_talk_en import Exchange
+from bottega.data.school.text_exercises import read_twice
 from bottega.data.school.words import HOBBIES, HOUSE, JOBS
 from bottega.data.school.world import Split, World
 
@@ -80,7 +81,7 @@ def _middle(draw: Draw, slots: Slots) -> list[Turn]:
 
 
 def _told(draw: Draw, slots: Slots) -> tuple[Turn, Turn]:
-    """Something that the user tells, and its being asked for later. What is told, word for word, is of one split."""
+    """What the user tells, and its being asked for later. The sentence told is of one split."""
     while True:
         for kind in draw.shuffled(_TOLD):
             told, answered, asked, recalled = _book(draw.language).TOLD[kind]
@@ -140,11 +141,11 @@ def _messages(turns: list[Turn]) -> tuple[Message, ...]:
 
 
 def distinct(world: World) -> int:
-    """At least: what is told of a user, times the passages or lists of the middle."""
+    """At least: what is told of a user, times the lists of four words in the middle."""
     told = len(world.people) * (
         1 + len(HOBBIES) + len(world.places) + len(PETS) + len(JOBS) + len(PORTABLE) * len(HOUSE)
     )
-    return told * perm(len(PORTABLE), 4) * 7
+    return told * perm(len(LIST_NOUNS), 4)
 
 
 def _register(language: Language) -> None:

@@ -14,8 +14,8 @@ T = TypeVar("T")
 class Draw:
     """Choices that depend on (world, part, split, index) alone, whatever the process or its hash seed.
 
-    ``on_side`` keeps the splits apart: a key (a pair of words, a list) belongs to one split for ever, and an item
-    is built of keys of its own split only.
+    ``on_side`` keeps the splits apart: a key (a pair of words, a list) belongs to one split for ever,
+    and a training item is built of training keys only.
     """
 
     __slots__ = ("_random", "fresh", "heldout", "language", "world")
@@ -79,7 +79,7 @@ class Draw:
         return heldout == self.heldout
 
     def settled(self, make: Callable[[], str]) -> str:
-        """``make``'s text, made again until the text as a whole belongs to the split: for texts without a key."""
+        """``make``'s text, made again until the whole text belongs to the split: for texts without a key."""
         for _ in range(400):
             text = make()
             if self.on_side("text", text):
@@ -113,7 +113,7 @@ class Draw:
 def fresh_item(
     make: Callable[[Draw], T], world: World, part: str, split: Split, index: int, language: Language = "en"
 ) -> T:
-    """``make``'s item for this index; a held-out one is drawn again until it holds something training never shows."""
+    """``make``'s item for this index; a held-out one is drawn again until it holds a held-out key."""
     for attempt in range(200):
         draw = Draw(world, part if attempt == 0 else f"{part}/{attempt}", split, index, language)
         item = make(draw)

@@ -3,6 +3,7 @@
 The claim is drawn before the label is looked at, so that the claim alone tells nothing; texts of all three labels
 are made of the same words as far as can be, so that counting words tells little.
 """
+# ruff: noqa: E501 (whole sentences; a Chinese character counts double)
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from bottega.data.records import Check, Conversation, Message, Origin, Prompt
 from bottega.data.school.draw import Draw, fresh_item
 from bottega.data.school.facts import COUNTABLE, MAKEABLE, VALUES, Fact, cast, draw_fact
 from bottega.data.school.nouns import CATEGORIES_ZH, NAMED_CATEGORIES, PORTABLE, Noun, a
-from bottega.data.school.passages import capital, gap, slots, state
+from bottega.data.school.passages import BOOK, capital, gap, slots, state
 from bottega.data.school.prose import LICENCE
 from bottega.data.school.registry import EvalTask, Language, Part, register_part, register_task
 from bottega.data.school.words import COLOURS, Word
@@ -134,7 +135,9 @@ def _number(draw: Draw, label: int) -> tuple[str, str]:
     thing = draw.paired(A.en, COUNTABLE)
     other_thing = draw.one([t for t in COUNTABLE if t is not thing])
     n, m = draw.some(range(2, 10), 2)
-    claim = state(draw, Fact("count", A, thing, n=n))
+    claim = draw.one(BOOK[draw.language].SAY["count"][:2]).format_map(
+        slots(Fact("count", A, thing, n=n), draw.language)
+    )
     if label == UNKNOWN:
         told = [Fact("count", A, other_thing, n=m), Fact("count", B, thing, n=n)]
     elif label == YES:

@@ -1,6 +1,5 @@
 """How English states a fact, takes it up again, asks for it and answers."""
 
-
 from __future__ import annotations
 
 # Each states the fact on its own.

@@ -1,7 +1,7 @@
 """What methods that understand nothing reach on a task: the floors that stand beside every score.
 
-Each takes training examples (question, answer) and held-out questions, and gives one answer per question. Text is cut
-into words, single Chinese characters, and marks.
+Each takes training examples (question, answer) and held-out questions, and gives one answer per question.
+Text is cut into words, single Chinese characters, and marks.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 
 from bottega.data.records import Check, Prompt
 from bottega.data.school.registry import EvalTask
@@ -31,8 +32,8 @@ def majority(examples: Examples, questions: Sequence[str]) -> list[str]:
 
 
 def nearest(examples: Examples, questions: Sequence[str]) -> list[str]:
-    """The answer of the training question that shares most with this one: cosine over words and pairs of words,
-    rare ones weighing more (the first of equals)."""
+    """The answer of the training question most like this one: cosine over words and pairs of words, rare
+    ones weighing more (the first of equals)."""
     documents = [_features(question) for question, _ in examples]
     frequency = Counter(feature for document in documents for feature in document)
     n = len(documents)
@@ -59,11 +60,11 @@ def nearest(examples: Examples, questions: Sequence[str]) -> list[str]:
 
 def _features(question: str) -> set[str]:
     units = units_of(question)
-    return {*units, *(f"{x} {y}" for x, y in zip(units, units[1:], strict=False))}
+    return {*units, *(f"{x} {y}" for x, y in pairwise(units))}
 
 
 def ngram(examples: Examples, questions: Sequence[str], longest: int = 40) -> list[str]:
-    """The likeliest continuation by a 5-gram model of "question, answer" that backs off to shorter contexts."""
+    """The likeliest continuation by a 5-gram model of "question, answer", backing off to shorter contexts."""
     following: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     spaced: Counter[tuple[str, str]] = Counter()
     for question, answer in examples:
@@ -85,7 +86,11 @@ def ngram(examples: Examples, questions: Sequence[str], longest: int = 40) -> li
         produced: list[str] = []
         while len(produced) < longest:
             unit = next(
-                (best[c] for k in range(_ORDER - 1, -1, -1) if (c := tuple(units[max(len(units) - k, 0) :])) in best),
+                (
+                    best[c]
+                    for k in range(_ORDER - 1, -1, -1)
+                    if (c := tuple(units[max(len(units) - k, 0) :])) in best
+                ),
                 _END,
             )
             if unit == _END:
@@ -103,7 +108,7 @@ def units_of(text: str) -> list[str]:
 
 def _spaces(answer: str) -> list[tuple[str, str]]:
     found = list(_UNIT.finditer(answer))
-    return [(x.group(), y.group()) for x, y in zip(found, found[1:], strict=False) if x.end() < y.start()]
+    return [(x.group(), y.group()) for x, y in pairwise(found) if x.end() < y.start()]
 
 
 def _joined(units: list[str], spaced: Counter[tuple[str, str]]) -> str:
@@ -152,9 +157,9 @@ def floors(task: EvalTask, world: World, cases: Sequence[Prompt], examples: int 
 
 
 def ngram_bits_per_byte(train: Sequence[str], heldout: Sequence[str]) -> float:
-    """Bits per byte of held-out documents under a 5-gram model of characters, Witten-Bell smoothed down to bytes.
+    """Bits per byte of held-out documents under a 5-gram model of characters (Witten-Bell smoothing).
 
-    An unseen character costs its UTF-8 length in bytes at 8 bits each. The end of a document counts as a character.
+    An unseen character costs 8 bits for each of its UTF-8 bytes. A document's end counts as a character.
     """
     follow: dict[str, Counter[str]] = defaultdict(Counter)
     for document in train:

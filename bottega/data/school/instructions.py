@@ -1,4 +1,4 @@
-"""Instruction tuning: conversations of one request and one answer, and the evaluations of following instructions."""
+"""Instruction tuning: conversations of one request and one answer, and the tasks that evaluate it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ from bottega.data.records import Check, Conversation, Message, Origin, Prompt
 from bottega.data.school import wordings_en, wordings_zh
 from bottega.data.school.asking import Wording, request
 from bottega.data.school.draw import Draw, fresh_item
-from bottega.data.school.exercises import (
+from bottega.data.school.exercise import Exercise
+from bottega.data.school.exercises import WORD_ROWS, exercise, single_tasks
+from bottega.data.school.list_exercises import (
     LIST_NOUNS,
-    WORD_ROWS,
-    Exercise,
     composition_is_heldout,
     compositions,
-    exercise,
     list_exercise,
     list_tasks,
-    single_tasks,
-    styled,
 )
 from bottega.data.school.prose import LICENCE
 from bottega.data.school.registry import EvalTask, Language, Part, register_part, register_task
+from bottega.data.school.text_exercises import styled
 from bottega.data.school.world import Split, World
 
 # What instruct-davinci-beta is taught. "read" stands more often: it is the widest of them.
@@ -81,7 +79,7 @@ def unseen(draw: Draw) -> Question:
 
 
 def distinct_few(language: Language, world: World) -> int:
-    """At least: passages by their people and things, lists of three to five, words; times the few wordings."""
+    """At least: passages by people and things, lists of three to five, words; times the few wordings."""
     people, nouns = len(world.people), len(LIST_NOUNS)
     read = perm(people, 2) * perm(54, 2) * 90
     lists = 2 * sum(perm(nouns, k) for k in (3, 4, 5))

@@ -1,4 +1,5 @@
 """What is true of words and places: short entries as an encyclopedia has them."""
+# ruff: noqa: E501 (whole sentences; a Chinese character counts double)
 
 from __future__ import annotations
 

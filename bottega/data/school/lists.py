@@ -1,7 +1,7 @@
 """In-context lists: one latent task by several examples, so that only the examples say which task it is.
 
-A pair of neighbours (task, word, next word) belongs to one split: training never shows the held-out neighbours, and the
-last example before an evaluated query is always a held-out neighbour of it.
+A pair of neighbours (task, word, next word) belongs to one split: training never shows the held-out
+neighbours, and the last example before an evaluated query is always a held-out neighbour of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bottega.data.school.world import Split, World
 SHOTS = (0, 1, 2, 4, 8)
 _MOST = 10  # examples in one document
 
-# (what stands before the input, what stands between, what ends the example). The output begins after the middle.
+# (before the input, between input and output, after the output)
 FORMATS: dict[Language, tuple[tuple[str, str, str], ...]] = {
     "en": (
         ("", " -> ", "\n"),
@@ -55,7 +55,7 @@ def _next_pair(
 
 
 def _examples(draw: Draw, task: Latent, n: int) -> list[Pair]:
-    """Up to n examples; in training all neighbours are training's, in a held-out list the last two are held out."""
+    """Up to n examples. In training all neighbours are training's; a held-out list's last are held out."""
     examples: list[Pair] = []
     used: set[str] = set()
     while len(examples) < n:

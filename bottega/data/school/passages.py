@@ -1,4 +1,5 @@
 """Passages: facts about a few people, and sentences that state them again, ask for them or draw what follows."""
+# ruff: noqa: E501 (whole sentences; a Chinese character counts double)
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from bottega.data.school.nouns import PORTABLE
 from bottega.data.school.passages import comparison, inventory, passage, portrait, same_thing
 from bottega.data.school.registry import Language, Part, register_part
 from bottega.data.school.scenes import scene, tell
+from bottega.data.school.words import HOUSE, SIGHTS
 from bottega.data.school.world import Split, World
 
 LICENCE = "Apache-2.0"
@@ -90,16 +91,26 @@ def prose_text(draw: Draw) -> str:
 
 
 def distinct(language: Language, world: World) -> int:
-    """At least: each story's choice of sentences times the people, things, rooms and sights it names; and passages of
-    two people with one fact each. Wordings of passages, and all other kinds, are not counted."""
+    """At least: each story's choices of sentences times what it is sure to name; and passages of two people
+    with one fact each. Wordings of passages, and all other kinds of text, are not counted."""
     people = len(world.people)
+    choices = {
+        "{A}": people,
+        "{B}": people - 1,
+        "{thing}": len(PORTABLE),
+        "{room}": len(HOUSE),
+        "{sight}": len(SIGHTS),
+    }
     told = 0
     for beats in _BOOK[language].STORIES:
-        wordings = 1
+        ways = 1
         for beat in beats:
-            wordings *= len(beat)
-        # Two people and one thing are in every story, and nothing else is counted.
-        told += wordings * perm(people, 2) * len(PORTABLE)
+            ways *= len(beat)
+        for slot, choice in choices.items():
+            # Only what some beat names in each of its sentences is sure to be in the story.
+            if any(all(slot in sentence for sentence in beat) for beat in beats):
+                ways *= choice
+        told += ways
     kinds = len(KINDS) * (len(KINDS) - 1)
     passages = perm(people, 2) * kinds * perm(6, 2)  # every kind has six values or more
     return told + passages

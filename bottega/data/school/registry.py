@@ -1,6 +1,6 @@
-"""What the school can teach and ask: its parts, its evaluation tasks, and the door by which sources reach them.
+"""What the school can teach and ask: its parts, its evaluation tasks, and its door as a source.
 
-A module of the school registers its parts and tasks when it is imported (``register_part``, ``register_task``);
+A module registers its parts and tasks when it is imported (``register_part``, ``register_task``);
 ``bottega.data.school`` imports them all, so whoever imports this registry finds it filled.
 """
 
@@ -109,7 +109,7 @@ def records(name: str, world_seed: int, split: Split, start: int = 0) -> Iterato
 
 
 def open_school(uri: str, options: ReadOptions) -> Iterator[Record]:
-    """``school:NAME`` as a source. It makes its own splits; ``all`` is training items with held-out ones strewn in."""
+    """``school:NAME`` as a source. It makes its own splits; ``all`` strews held-out items among the others."""
     name = uri.removeprefix("school:")
     if options.split != "all":
         yield from records(name, options.world_seed, options.split)
@@ -120,5 +120,7 @@ def open_school(uri: str, options: ReadOptions) -> Iterator[Record]:
     while True:
         given += 1
         # A whole number of held-out items is due after every item; the margin is for fractions such as 0.1.
-        due = int(given * options.heldout_fraction + 1e-9) > int((given - 1) * options.heldout_fraction + 1e-9)
+        due = int(given * options.heldout_fraction + 1e-9) > int(
+            (given - 1) * options.heldout_fraction + 1e-9
+        )
         yield next(heldout if due else train)

@@ -33,6 +33,7 @@ _WASHABLE = tuple(
     if noun.en
     in "cup bowl bottle jar sock shirt hat glove scarf bucket basket knife shoe skirt dress coat blanket".split()
 )
+_WITH_LEGS = tuple(noun for noun in PETS if noun.en != "fish")
 _COOKED = tuple(word for word in FOODS if word.en not in ("cheese", "honey", "eggs", "fish"))
 _DIRECTIONS = tuple(Word(*row.split("=")) for row in "north=北 south=南 east=东 west=西".split())
 
@@ -49,7 +50,7 @@ def scene(draw: Draw) -> Slots:
     sight2 = draw.paired(A.en, SIGHTS, (sight,))
     col, col2 = draw.some(COLOURS, 2)
     i = draw.below(7)
-    fruit, animal = draw.one(FRUITS), draw.one(PETS)
+    fruit, animal = draw.one(FRUITS), draw.one(_WITH_LEGS)
     n = draw.between(4, 12)
     k = draw.between(2, min(n - 2, 8))
     if k == n:

@@ -1,6 +1,5 @@
 """Small English stories: each is a row of beats, each beat a choice of sentences."""
 
-
 from __future__ import annotations
 
 STORIES: tuple[tuple[tuple[str, ...], ...], ...] = (

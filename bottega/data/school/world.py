@@ -17,7 +17,7 @@ _EN_STARTS = "Mi To Ka Le No Sa Ru Be Da El Fi Jo Lu Ma Ne Pa Ri Ta Vi An Or Is 
 _EN_FEMALE_ENDS = "ra la na ria lia nna sa ssa tta via mi nel".split()
 _EN_MALE_ENDS = "lo ro no rin len mas dor vin bert nik ras lan".split()
 _EN_NAMES_TO_AVOID = frozenset(
-    "Soras Anna Lira Sara Arras Tina Paras Lessa Arno Orla Nora Sola Nona Mami Ratta Massa Rassa Hula Kano Rano".split()
+    "Soras Anna Lira Sara Arras Tina Paras Lessa Arno Orla Nora Sola Nona Mami Ratta Massa Rassa Hula Kano Rano Panel Moria Titan Nelas".split()
 )
 _ZH_SURNAMES = "李王张刘陈杨赵黄周吴林何高马方白"
 _ZH_FEMALE = "小雨 小花 小月 美云 春花 小青 玉兰 小红 明月 美玉 雪梅 小兰 春梅 小雪 青云 秋月".split()

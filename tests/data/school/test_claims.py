@@ -40,8 +40,8 @@ def test_names_are_unique() -> None:
 @pytest.mark.parametrize("claim", CLAIMS["claims"], ids=lambda claim: claim["id"])
 def test_a_claim_is_complete(claim: dict[str, object]) -> None:
     needed = {
-        "id", "model", "says", "says_zh", "metric", "cases", "n", "direction", "effect", "minimum_effect", "above_floors",
-        "built", "twin",
+        "id", "model", "says", "says_zh", "metric", "cases", "n", "direction", "effect", "minimum_effect",
+        "above_floors", "built", "twin",
     }  # fmt: skip
     assert needed <= set(claim)
     assert claim["direction"] in ("higher", "lower")

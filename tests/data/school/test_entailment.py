@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, defaultdict
 
@@ -17,7 +18,7 @@ def naive_bayes(train: list[tuple[str, str]], test: list[tuple[str, str]]) -> fl
 
     def features(text: str) -> set[str]:
         units = units_of(text)
-        return {*units, *(f"{x} {y}" for x, y in zip(units, units[1:], strict=False))}
+        return {*units, *(f"{x} {y}" for x, y in itertools.pairwise(units))}
 
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     labels: Counter[str] = Counter()

@@ -10,9 +10,10 @@ from bottega.data.school import wordings_en, wordings_zh
 from bottega.data.school.asking import request
 from bottega.data.school.clumsy import clumsy
 from bottega.data.school.draw import Draw
-from bottega.data.school.exercises import compositions, exercise, list_exercise, single_tasks
+from bottega.data.school.exercises import exercise, single_tasks
 from bottega.data.school.floors import is_right
 from bottega.data.school.instructions import FEW
+from bottega.data.school.list_exercises import compositions, list_exercise
 from bottega.data.school.lists import SHOTS, icl_prompt
 from bottega.data.school.registry import TASKS, Language, world
 
@@ -28,11 +29,7 @@ def _draw(index: int, language: Language, split: str = "train") -> Draw:
 def test_every_task_has_twelve_clean_wordings_and_unseen_ones(task: str, language: Language) -> None:
     book = BOOKS[language]
     cores = book.SEEN[task]
-    framed = (
-        {frame for frame in book.FRAMES}
-        if any(core[-1] not in "?？" for core in cores)
-        else set(book.QUESTION_FRAMES)
-    )
+    framed = set(book.FRAMES) if any(core[-1] not in "?？" for core in cores) else set(book.QUESTION_FRAMES)
     assert len(cores) * len(framed) >= 12
     assert book.UNSEEN[task] and not set(book.UNSEEN[task]) & set(cores)
 

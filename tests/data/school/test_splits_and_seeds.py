@@ -11,8 +11,8 @@ from itertools import islice
 import pytest
 
 from bottega.data.school.draw import Draw
-from bottega.data.school.exercises import composition_is_heldout, compositions
 from bottega.data.school.floors import question_of
+from bottega.data.school.list_exercises import composition_is_heldout, compositions
 from bottega.data.school.registry import PARTS as REGISTERED
 from bottega.data.school.registry import TASKS, Language, records, world
 from bottega.data.school.world import World

@@ -1,4 +1,4 @@
-"""The texts read as people write: no unfilled slots, no doubled spaces, right articles, each language's own marks."""
+"""The texts read as people write: no unfilled slots, no doubled spaces, right articles, own marks."""
 
 from __future__ import annotations
 
