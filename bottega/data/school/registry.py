@@ -109,7 +109,7 @@ def records(name: str, world_seed: int, split: Split, start: int = 0) -> Iterato
 
 
 def open_school(uri: str, options: ReadOptions) -> Iterator[Record]:
-    """``school:NAME`` as a source. It makes its own splits; ``all`` strews held-out items among the others."""
+    """``school:NAME`` as a source. ``all`` strews held-out items among the others."""
     name = uri.removeprefix("school:")
     if options.split != "all":
         yield from records(name, options.world_seed, options.split)
