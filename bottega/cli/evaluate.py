@@ -50,7 +50,8 @@ def evaluate(
 
     family, options = chosen_family(recipe)
     options = replace(options, device=device, threads=threads, data=data or options.data)
-    resolver = Resolver(family, Home(), options)
+    home = Home()
+    resolver = Resolver(family, home, options, as_built=home.family(family.name))
     for name in names or ():
         if name not in family.models:
             raise UserError(

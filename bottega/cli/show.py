@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from bottega.evals.scoreboard import Scoreboard
     from bottega.lineage.options import BuildOptions
     from bottega.lineage.recipe import Recipe
+
+PIPE_WIDTH = 132  # where there is no terminal to fit into
 
 FamilyOption = Annotated[
     str | None,
@@ -79,7 +82,7 @@ def scoreboard(
     if as_json:
         _print_json(board.to_json())
     else:
-        _print_board(board.table())
+        _print_board(board)
     for path in picture or ():
         board.draw(path)
         typer.echo(f"Wrote {path}.", err=as_json)
@@ -126,7 +129,7 @@ def print_scoreboard(family: Recipe, options: BuildOptions) -> None:
 
     board = families.scoreboard(family, families.members(family, Home(), options))
     if board.rows:
-        _print_board(board.table())
+        _print_board(board)
 
 
 def chosen_family(name: str | None) -> tuple[Recipe, BuildOptions]:
@@ -148,9 +151,28 @@ def _print_json(value: object) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def _print_board(table: object) -> None:
+def _print_board(board: Scoreboard) -> None:
+    """The board in as many tables, one below the other, as the width needs: no column is squeezed."""
     from rich.console import Console
 
     console = Console()
-    # Into a pipe the whole table goes, however wide: a program, or a reader with a pager, cuts it better.
-    Console(width=None if console.is_terminal else 400).print(table)
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH)
+    shown: list[str] = []
+    for column in board.columns:
+        if shown and console.measure(_columns(board, [*shown, column]).table()).maximum > console.width:
+            console.print(_columns(board, shown).table())
+            shown = []
+        shown.append(column)
+    console.print(_columns(board, shown).table())
+
+
+def _columns(board: Scoreboard, columns: list[str]) -> Scoreboard:
+    """The board with only these columns, in this order, and the models that have any of them."""
+    from bottega.evals.scoreboard import Row, Scoreboard
+
+    rows = [
+        Row(row.model, {name: row.scores[name] for name in columns if name in row.scores}, row.role)
+        for row in board.rows
+    ]
+    return Scoreboard(tuple(row for row in rows if row.scores), board.title)

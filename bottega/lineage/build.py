@@ -152,7 +152,7 @@ def _stands(resolver: Resolver, node: Node, family: Family, observer: Observer, 
     assert standing.path is not None and standing.fingerprint is not None
     if node.kind == "model":
         verify(standing.path)
-    resolver.home.record(family, str(node), standing.fingerprint)
+    resolver.home.record(family, str(node), standing.fingerprint, resolver.identity(node))
     if node.kind == "model":
         _reword(resolver.recipe, node.name, standing.path)
         if resolver.options.evaluate:

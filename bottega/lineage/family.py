@@ -54,8 +54,8 @@ class Member:
 
 def members(recipe: Recipe, home: Home, options: BuildOptions) -> list[Member]:
     """Every model of the recipe as it stands, in the recipe's order."""
-    resolver = Resolver(recipe, home, options)
     index = home.family(recipe.name)
+    resolver = Resolver(recipe, home, options, as_built=index)
     found = []
     for name, spec in recipe.models.items():
         standing = resolver.standing(Node("model", name))

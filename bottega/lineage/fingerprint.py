@@ -94,20 +94,20 @@ def tokenizer_key(spec: TokenizerSpec, datasets: Sequence[str]) -> str:
     return digest({"version": TOKENIZER_VERSION, "vocab_size": spec.vocab_size, "datasets": list(datasets)})
 
 
+def dataset_identity(spec: DatasetSpec, options: Mapping[str, Any]) -> str:
+    """What a recipe and its options ask of a dataset, whatever its sources hold at the moment."""
+    asked = spec.model_dump(mode="json", exclude={"cutoff"})
+    return digest({"version": FREEZE_VERSION, "spec": asked, "options": dict(options)})
+
+
 def dataset_key(spec: DatasetSpec, options: Mapping[str, Any], data: Path | None) -> str:
-    """The key of a frozen dataset: its recipe, the options that change it, and the state of what it reads.
+    """The key of a frozen dataset: its identity, and the state of what it reads.
 
     Files count by name, size and time, so an edited file is frozen again; whether its models are stale is
     then decided by the content digest, which a mere ``touch`` does not change.
     """
-    return digest(
-        {
-            "version": FREEZE_VERSION,
-            "spec": spec.model_dump(mode="json", exclude={"cutoff"}),
-            "options": dict(options),
-            "state": [_state(source.uri, data) for source in spec.sources],
-        }
-    )
+    state = [_state(source.uri, data) for source in spec.sources]
+    return digest({"identity": dataset_identity(spec, options), "state": state})
 
 
 def _state(uri: str, data: Path | None) -> Any:

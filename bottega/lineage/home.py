@@ -38,6 +38,7 @@ class Family:
     source: str  # how to load it again: a shipped name or an absolute path
     options: dict[str, Any] = field(default_factory=dict)  # the build options that its datasets depend on
     versions: dict[str, str] = field(default_factory=dict)  # "model davinci" -> version
+    identities: dict[str, str] = field(default_factory=dict)  # "dataset prose" -> what was asked of it
     updated: float = 0.0  # seconds since the epoch
 
 
@@ -105,12 +106,16 @@ class Home:
         found = [self.family(file.stem) for file in sorted((self.root / "families").glob("*.json"))]
         return sorted((f for f in found if f is not None), key=lambda f: f.updated, reverse=True)
 
-    def record(self, family: Family, node: str, version: str) -> None:
+    def record(self, family: Family, node: str, version: str, identity: str | None = None) -> None:
         """Note that ``version`` of ``node`` now stands; safe when two builds of one family run at once."""
         with self.lock(f"family-{family.recipe}"):
             known = self.family(family.recipe)
             versions = {**(known.versions if known else {}), node: version[:VERSION_LENGTH]}
-            row = asdict(family) | {"versions": versions, "updated": time.time()}
+            identities = dict(known.identities) if known else {}
+            if identity is not None:
+                identities[node] = identity
+            changes = {"versions": versions, "identities": identities, "updated": time.time()}
+            row = asdict(family) | changes
             write_json(self.root / "families" / f"{family.recipe}.json", row)
 
     def aliases(self) -> dict[str, tuple[str, str]]:

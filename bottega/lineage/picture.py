@@ -305,5 +305,5 @@ def _cost(member: Member) -> str:
     if card.cost.tokens:
         parts += [f"{quantity(card.cost.tokens)} tokens", duration(card.cost.seconds)]
     if member.status == "changed":
-        parts.append("recipe changed since")
+        parts.append("outdated")
     return "  ·  ".join(parts)

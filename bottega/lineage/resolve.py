@@ -11,9 +11,9 @@ from pathlib import Path
 
 from bottega.errors import UserError
 from bottega.lineage import importing
-from bottega.lineage.fingerprint import dataset_key, model_fingerprint, tokenizer_key
+from bottega.lineage.fingerprint import dataset_identity, dataset_key, model_fingerprint, tokenizer_key
 from bottega.lineage.graph import Graph, Node
-from bottega.lineage.home import Home
+from bottega.lineage.home import Family, Home
 from bottega.lineage.options import BuildOptions
 from bottega.lineage.recipe import Recipe
 from bottega.stages import base as stages
@@ -31,10 +31,16 @@ class Standing:
 
 
 class Resolver:
-    """Standings, computed on demand and kept until ``forget``."""
+    """Standings, computed on demand and kept until ``forget``.
 
-    def __init__(self, recipe: Recipe, home: Home, options: BuildOptions) -> None:
-        self.recipe, self.home, self.options = recipe, home, options
+    With ``as_built``, for looking and not for building, a dataset that was frozen as the recipe asks counts
+    as standing although its sources have changed since, or cannot be reached.
+    """
+
+    def __init__(
+        self, recipe: Recipe, home: Home, options: BuildOptions, *, as_built: Family | None = None
+    ) -> None:
+        self.recipe, self.home, self.options, self.as_built = recipe, home, options, as_built
         self.graph = Graph(recipe)
         self._known: dict[Node, Standing] = {}
 
@@ -67,6 +73,13 @@ class Resolver:
         name = self.recipe.tokenizer_of(model)
         return None if name is None else self.path(Node("tokenizer", name))
 
+    def identity(self, node: Node) -> str | None:
+        """What the recipe asks of a dataset; None for other nodes."""
+        if node.kind != "dataset":
+            return None
+        spec = self.recipe.datasets[node.name]
+        return dataset_identity(spec, self.options.of_data(self.recipe, spec.heldout))
+
     def _fingerprint(self, node: Node) -> str | None:
         needs = [self.standing(need) for need in self.graph.needs[node]]
         digests = {standing.node: standing.digest for standing in needs if standing.digest is not None}
@@ -74,10 +87,22 @@ class Resolver:
             return None
         if node.kind == "dataset":
             spec = self.recipe.datasets[node.name]
-            return dataset_key(spec, self.options.of_data(self.recipe, spec.heldout), self.options.data)
+            key = dataset_key(spec, self.options.of_data(self.recipe, spec.heldout), self.options.data)
+            return self._frozen_before(node, key) or key
         if node.kind == "tokenizer":
             return tokenizer_key(self.recipe.tokenizers[node.name], list(digests.values()))
         return self._model_fingerprint(node.name, digests)
+
+    def _frozen_before(self, node: Node, key: str) -> str | None:
+        """The version that was built of a dataset, where it is what the recipe still asks for."""
+        family = self.as_built
+        if family is None or self.home.path(node.kind, node.name, key).is_dir():
+            return None
+        version = family.versions.get(str(node))
+        asked_then = family.identities.get(str(node))
+        if version is None or asked_then != self.identity(node):
+            return None
+        return version if self.home.path(node.kind, node.name, version).is_dir() else None
 
     def _model_fingerprint(self, name: str, digests: dict[Node, str]) -> str | None:
         spec = self.recipe.models[name]

@@ -11,6 +11,8 @@ import pytest
 from bottega.cli import build, show
 from bottega.cli.interrupted import Interrupted
 from bottega.cli.main import BUG, INTERRUPTED, USER_ERROR, app, run
+from bottega.evals.score import proportion_score
+from bottega.evals.scoreboard import Row, Scoreboard
 
 VERBS = (
     "up",
@@ -183,3 +185,12 @@ def test_data_inspect_of_nothing_is_a_users_error(capsys: pytest.CaptureFixture[
     assert run(["data", "inspect", "file:/nowhere/*.jsonl"]) == USER_ERROR
     assert run(["data", "inspect", "scool:prose-en"]) == USER_ERROR
     assert "did you mean school:prose-en" in capsys.readouterr().err
+
+
+def test_a_wide_scoreboard_is_parted_and_loses_no_column(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"task:something-long-{n:02d}" for n in range(20)]
+    scores = {name: proportion_score(name, [True, False] * 20, seed=0) for name in names}
+    show._print_board(Scoreboard((Row("one", scores), Row("two", scores)), "A board"))
+    shown = capsys.readouterr().out
+    assert [name for name in names if name not in shown] == []
+    assert max(map(len, shown.splitlines())) <= 132

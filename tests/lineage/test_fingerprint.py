@@ -125,3 +125,19 @@ def test_different_values_have_different_bytes(one: object, other: object) -> No
     assert (canonical(one) == canonical(other)) == (
         json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     )
+
+
+def test_looking_does_not_need_the_sources_that_building_does(
+    copied: Home, data: Path, tmp_path: Path
+) -> None:
+    recipe, gone = parse(TINY.read_text(encoding="utf-8"), "tiny.toml"), tiny_options(tmp_path / "gone")
+    index = copied.family("tiny")
+    for name in MODELS:
+        assert not Resolver(recipe, copied, gone).standing(Node("model", name)).built
+        assert Resolver(recipe, copied, gone, as_built=index).standing(Node("model", name)).built
+
+
+def test_looking_still_sees_that_the_recipe_asks_for_other_data(copied: Home, data: Path) -> None:
+    recipe = parse(changed("heldout = 0.1", "heldout = 0.2"), "tiny.toml")
+    resolver = Resolver(recipe, copied, tiny_options(data), as_built=copied.family("tiny"))
+    assert not resolver.standing(Node("model", "davinci")).built
