@@ -112,10 +112,10 @@ def freeze(
 ) -> Manifest:
     """Read the sources, both sides of them (``options.split`` has no say), into a new dataset folder.
 
-    A source all of whose rows stay out for their licence is kept, empty, where another gives something to train
-    on. ``progress(uri, records)`` is called every thousand records. Raises ``UserError`` for bad input, where a
-    source has nothing to train on, and where the folder cannot be written; the folder is then as it was
-    before.
+    A source all of whose rows stay out for their licence is kept, empty, where another gives something to
+    train on. ``progress(uri, records)`` is called every thousand records. Raises ``UserError`` for bad input,
+    where a source has nothing to train on, and where the folder cannot be written; the folder is then as it
+    was before.
     """
     folder = Path(folder)
     if (folder / "manifest.json").exists() and not replace_existing:

@@ -22,11 +22,10 @@ _ASCII_LOWER = bytes(range(256)).lower()
 _ASCII_WHITESPACE = bytes(code for code in range(128) if chr(code).isspace())
 _OTHER_WHITESPACE = [chr(code).encode() for code in (0x85, 0x1680, 0x2028, 0x2029)]  # NFKC leaves these
 
-# The full-width punctuation of Chinese, which NFKC makes ASCII; and a run of characters that NFKC may change,
-# with the one before it, which a combining mark may join. What is excluded is stable and joins nothing before
-# it.
+# The full-width punctuation of Chinese, which NFKC makes ASCII; and runs of all that NFKC may change. What the
+# pattern leaves out is stable, and never joins what stands before it.
 _WIDE = [(wide, unicodedata.normalize("NFKC", wide)) for wide in "，：；？！（）"]
-_UNSTABLE = re.compile(r"[\s\S]?[^\x00-\x7f\u4e00-\u9fff、。《》「」“”‘’—·]+")
+_UNSTABLE = re.compile(r"[^\x00-\x7f\u4e00-\u9fff、。《》「」“”‘’—·]+")
 
 
 def normalised(text: str) -> bytes:
@@ -44,9 +43,17 @@ def normalised(text: str) -> bytes:
 
 def _nfkc(text: str) -> str:
     """NFKC, applied only where it may change something, which on Chinese text is several times faster."""
+    if unicodedata.is_normalized("NFKC", text):
+        return text
     for wide, narrow in _WIDE:
         text = text.replace(wide, narrow)
-    return _UNSTABLE.sub(lambda run: unicodedata.normalize("NFKC", run[0]), text)
+    pieces: list[str] = []
+    done = 0
+    for run in _UNSTABLE.finditer(text):
+        start = max(run.start() - 1, done)  # a combining mark may join the character before the run
+        pieces += (text[done:start], unicodedata.normalize("NFKC", text[start : run.end()]))
+        done = run.end()
+    return "".join((*pieces, text[done:]))
 
 
 def content_key(record: Record) -> bytes:
