@@ -192,5 +192,5 @@ def test_a_wide_scoreboard_is_parted_and_loses_no_column(capsys: pytest.CaptureF
     scores = {name: proportion_score(name, [True, False] * 20, seed=0) for name in names}
     show._print_board(Scoreboard((Row("one", scores), Row("two", scores)), "A board"))
     shown = capsys.readouterr().out
-    assert [name for name in names if name not in shown] == []
+    assert [name for name in names if name.removeprefix("task:") not in shown] == []
     assert max(map(len, shown.splitlines())) <= 132
