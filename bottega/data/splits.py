@@ -20,7 +20,8 @@ KEY_BYTES = 16
 # Bytes are folded and stripped in one C pass, some ten times faster than text.
 _ASCII_LOWER = bytes(range(256)).lower()
 _ASCII_WHITESPACE = bytes(code for code in range(128) if chr(code).isspace())
-_OTHER_WHITESPACE = [chr(code).encode() for code in (0x85, 0x1680, 0x2028, 0x2029)]  # NFKC leaves these
+# Unicode's other whitespace is a plain space after NFKC, but for these.
+_OTHER_WHITESPACE = [chr(code).encode() for code in (0x85, 0x1680, 0x2028, 0x2029)]
 
 # The full-width punctuation of Chinese, which NFKC makes ASCII; and runs of all that NFKC may change. What the
 # pattern leaves out is stable, and never joins what stands before it.
