@@ -38,7 +38,7 @@ CONTROL = (
     "<|image|>",
 )
 MIN_VOCAB = len(CONTROL) + 256
-SAMPLE_BYTES = 32 << 20
+SAMPLE_BYTES = 16 << 20
 # What an attribute's token may be called; other families have their own names.
 _NAMES = {
     "eot": ("<|endoftext|>", "<|end_of_text|>"),
@@ -284,7 +284,10 @@ def byte_characters() -> list[str]:
 
 
 def _sample(texts: Iterable[str], limit_bytes: int) -> list[str]:
-    """At most about ``limit_bytes`` of text, each record as likely as any other, by its number alone."""
+    """At most ``limit_bytes`` of text, each record as likely as any other, by its number alone.
+
+    What is kept is halved whenever it exceeds the limit: of a large source, between half the limit and the limit.
+    """
     kept: list[tuple[int, int, str]] = []
     total, ceiling = 0, 1 << 64
     for number, text in enumerate(texts):
