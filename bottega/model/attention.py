@@ -42,7 +42,7 @@ def cache_mask(positions: Tensor, extent: int) -> Tensor:
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
     """Softmax attention. q [B, H, S, hd]; k, v [B, KV, T, hd] with H a multiple of KV; returns [B, H, S, hd].
 
-    ``mask`` comes from :func:`document_mask` or :func:`cache_mask`; None is plain causal attention.
+    ``mask`` comes from :func:`document_mask`; None is plain causal attention.
     """
     grouped = q.shape[1] != k.shape[1]
     if mask is None:
@@ -52,6 +52,23 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
     flex = _flex_attention()
     out: Tensor = flex(q, k, v, block_mask=mask, enable_gqa=grouped)
     return out
+
+
+def attend_cache(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Attention over a cache: as :func:`attend`, with the mask of :func:`cache_mask`.
+
+    On a CPU in float32 it is written out. The fused kernel's last bits depend on which thread serves a row,
+    and so on the row's neighbours; these products' do not, and for one query token they are as fast.
+    """
+    if q.device.type != "cpu" or q.dtype != torch.float32:
+        return attend(q, k, v, mask)
+    B, H, S, hd = q.shape
+    KV, T = k.shape[1], k.shape[2]
+    grouped = (q * hd**-0.5).reshape(
+        B, KV, H // KV * S, hd
+    )  # the heads that share keys, as rows of one product
+    scores = (grouped @ k.mT).view(B, KV, H // KV, S, T).masked_fill(~mask[:, :, None], float("-inf"))
+    return (scores.softmax(dim=-1).view(B, KV, -1, T) @ v).view(B, H, S, hd)
 
 
 def _block_mask(segments: Tensor) -> BlockMask:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from bottega.model.attention import Mask, attend, cache_mask, document_mask
+from bottega.model.attention import Mask, attend, attend_cache, cache_mask, document_mask
 from bottega.model.cache import KVCache
 from bottega.model.config import ModelConfig
 from bottega.model.rope import Rotary, rotate
@@ -57,9 +57,11 @@ class Attention(nn.Module):
             q, k = self.q_norm(q), self.k_norm(k)
         q = rotate(q.transpose(1, 2), *rotary)
         k = rotate(k.transpose(1, 2), *rotary)
-        if cache is not None:
-            k, v = cache.write(self.layer, k, v, positions)
-        out = attend(q, k, v, mask)  # [B, H, S, hd]
+        if cache is None:
+            out = attend(q, k, v, mask)  # [B, H, S, hd]
+        else:
+            assert isinstance(mask, Tensor)
+            out = attend_cache(q, *cache.write(self.layer, k, v, positions), mask)
         projected: Tensor = self.o_proj(out.transpose(1, 2).reshape(B, S, -1))
         return projected
 
@@ -154,10 +156,13 @@ class Decoder(nn.Module):
         rotary = self.model.rotary(positions)
         x = self.model.embed_tokens(tokens)
         for layer in self.model.layers:
-            if self.checkpoint_activations and self.training:
-                x = checkpoint(layer, x, rotary, mask, positions, cache, use_reentrant=False)
+            if cache is not None:
+                # Past layer.compile(): decoding changes shape at every turn, and each would be compiled anew.
+                x = layer.forward(x, rotary, mask, positions, cache)
+            elif self.checkpoint_activations and self.training:
+                x = checkpoint(layer, x, rotary, mask, positions, None, use_reentrant=False)
             else:
-                x = layer(x, rotary, mask, positions, cache)
+                x = layer(x, rotary, mask, positions, None)
         out: Tensor = self.model.norm(x)
         return out
 

@@ -62,10 +62,10 @@ def test_a_stream_gives_each_token_before_the_next_is_computed() -> None:
     assert seen == list(range(1, 11))  # the prompt in one pass, then one pass a token
 
 
-@pytest.mark.parametrize("temperature", [0.0, 0.8])
-@pytest.mark.parametrize("top_p", [1.0, 0.7])
-def test_neighbours_and_order_change_no_token(temperature: float, top_p: float) -> None:
-    decoder, prompts = model(), some_prompts(21)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("temperature", "top_p"), [(0.0, 1.0), (0.8, 1.0), (0.8, 0.7)])
+def test_neighbours_and_order_change_no_token(temperature: float, top_p: float, dtype: torch.dtype) -> None:
+    decoder, prompts = model().to(dtype), some_prompts(21)
     seeds = request_seeds(3, len(prompts))
 
     def run(chosen: list[int]) -> list[list[int]]:

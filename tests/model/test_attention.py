@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn.attention.flex_attention import flex_attention
 
-from bottega.model.attention import _block_mask, attend, cache_mask, document_mask
+from bottega.model.attention import _block_mask, attend, attend_cache, cache_mask, document_mask
+from bottega.model.cache import KVCache
 from bottega.model.config import ModelConfig
 from bottega.model.decoder import Decoder
 from bottega.model.init import initialise
@@ -39,6 +40,43 @@ def test_the_block_mask_gives_what_the_boolean_mask_gives() -> None:
     k, v = (torch.randn(2, 2, 200, 16, generator=generator) for _ in range(2))
     blocks = flex_attention(q, k, v, block_mask=_block_mask(SEGMENTS), enable_gqa=True)
     torch.testing.assert_close(blocks, attend(q, k, v, document_mask(SEGMENTS)), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2])
+def test_attention_over_the_cache_is_attention(kv_heads: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(3, 4, 5, 16, generator=generator)
+    k, v = (torch.randn(3, kv_heads, 24, 16, generator=generator) for _ in range(2))
+    mask = cache_mask(torch.tensor([[3, 4, 5, 6, 7], [0, 1, 2, 3, 4], [19, 20, 21, 22, 23]]), extent=24)
+    torch.testing.assert_close(attend_cache(q, k, v, mask), attend(q, k, v, mask), atol=1e-6, rtol=0)
+
+
+def test_in_float32_no_bit_of_a_row_depends_on_its_slot_or_its_neighbours() -> None:
+    config = ModelConfig(61, 128, 192, num_layers=2, num_heads=4, num_kv_heads=4, head_dim=32)
+    decoder = initialise(Decoder(config), seed=1)
+
+    def last_hidden(tokens: torch.Tensor, extent: int) -> torch.Tensor:
+        cache = KVCache(config, rows=32, capacity=256, dtype=torch.float32)
+        cache.extent = extent
+        positions = torch.arange(20).expand_as(tokens)
+        decoder(tokens[:, :16], positions[:, :16], cache=cache)
+        return [decoder(tokens[:, i : i + 1], positions[:, i : i + 1], cache=cache) for i in range(16, 20)][
+            -1
+        ]
+
+    generator = torch.Generator().manual_seed(2)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with torch.inference_mode():
+            tokens = torch.randint(0, 61, (32, 20), generator=generator)
+            expected = last_hidden(tokens, extent=64)[3]
+            for slot in (0, 15, 16, 31):
+                others = torch.randint(0, 61, (32, 20), generator=generator)
+                others[slot] = tokens[3]
+                assert torch.equal(last_hidden(others, extent=192)[slot], expected)
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.mark.gpu

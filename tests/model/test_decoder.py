@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from bottega.errors import UserError
+from bottega.model.cache import KVCache
 from bottega.model.config import FAMILIES, PRESETS, Family, ModelConfig, RopeScaling, preset
 from bottega.model.decoder import Decoder
 from bottega.model.init import initialise
@@ -83,6 +84,38 @@ def test_compiles_without_a_graph_break_and_computes_the_same(packing: bool) -> 
     torch.testing.assert_close(compiled(*arguments), decoder(*arguments))
     for one, other in zip(compiled.parameters(), decoder.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad, atol=1e-4, rtol=1e-4)
+
+
+def test_layers_compiled_for_training_are_not_compiled_anew_for_decoding() -> None:
+    decoder, graphs = model(), []
+
+    def count(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    for layer in decoder.model.layers:
+        layer.compile(backend=count, dynamic=False)
+    decoder(torch.zeros(2, 8, dtype=torch.long))
+    for_training = len(graphs)
+    cache = KVCache(decoder.config, 2, 16, dtype=torch.float32)
+    with torch.no_grad():
+        for position in range(4):
+            decoder(torch.zeros(2, 1, dtype=torch.long), torch.full((2, 1), position), cache=cache)
+    assert len(graphs) == for_training > 0
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 8, 20])
+def test_reading_in_chunks_through_the_cache_equals_reading_at_once(chunk: int) -> None:
+    decoder = model()
+    tokens = torch.randint(0, 61, (3, 20), generator=torch.Generator().manual_seed(5))
+    cache = KVCache(decoder.config, rows=3, capacity=32, dtype=torch.float32)
+    with torch.no_grad():
+        parts = []
+        for start in range(0, 20, chunk):
+            piece = tokens[:, start : start + chunk]
+            cache.extent = start + piece.shape[1]
+            parts.append(decoder(piece, torch.arange(start, cache.extent).expand_as(piece), cache=cache))
+        torch.testing.assert_close(torch.cat(parts, dim=1), decoder(tokens), atol=1e-5, rtol=0)
 
 
 def test_recomputing_activations_changes_no_gradient() -> None:
