@@ -23,8 +23,8 @@ _ASCII_WHITESPACE = bytes(code for code in range(128) if chr(code).isspace())
 # Unicode's other whitespace is a plain space after NFKC, but for these.
 _OTHER_WHITESPACE = [chr(code).encode() for code in (0x85, 0x1680, 0x2028, 0x2029)]
 
-# The full-width punctuation of Chinese, which NFKC makes ASCII; and runs of all that NFKC may change: what the
-# pattern leaves out is stable, and never joins what stands before it.
+# The full-width punctuation of Chinese, which NFKC makes ASCII; and runs of all that NFKC may change:
+# what the pattern leaves out is stable, and never joins what stands before it.
 _WIDE = [(wide, unicodedata.normalize("NFKC", wide)) for wide in "，：；？！（）"]
 _UNSTABLE = re.compile(r"[^\x00-\x7f\u4e00-\u9fff、。《》「」“”‘’—·]+")
 
