@@ -1,7 +1,7 @@
 """Tokenizer speed beside plain ``tokenizers``: training, and encoding to shards.
 
 ``python -m benchmarks.tokenizer [FILES]`` reads JSON lines with a ``text`` field (.gz allowed) or plain text;
-without files, the standard library's sources. Each repeat times both sides in turn; shown are medians and spread.
+without files, the standard library's sources. Both sides are timed in turn; medians and spread are shown.
 """
 
 from __future__ import annotations
