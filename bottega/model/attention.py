@@ -68,7 +68,8 @@ def attend_cache(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
         B, KV, H // KV * S, hd
     )  # the heads that share keys, as rows of one product
     scores = (grouped @ k.mT).view(B, KV, H // KV, S, T).masked_fill(~mask[:, :, None], float("-inf"))
-    return (scores.softmax(dim=-1).view(B, KV, -1, T) @ v).view(B, H, S, hd)
+    weights = scores.softmax(dim=-1).view(B, KV, -1, T)
+    return torch.matmul(weights, v).view(B, H, S, hd)
 
 
 def _block_mask(segments: Tensor) -> BlockMask:
