@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bottega.lineage.options import BuildOptions
     from bottega.lineage.recipe import Recipe
 
-PIPE_WIDTH = 132  # where there is no terminal to fit into
+PIPE_WIDTH = 132
 
 FamilyOption = Annotated[
     str | None,
@@ -152,27 +152,8 @@ def _print_json(value: object) -> None:
 
 
 def _print_board(board: Scoreboard) -> None:
-    """The board in as many tables, one below the other, as the width needs: no column is squeezed."""
     from rich.console import Console
 
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
-    shown: list[str] = []
-    for column in board.columns:
-        if shown and console.measure(_columns(board, [*shown, column]).table()).maximum > console.width:
-            console.print(_columns(board, shown).table())
-            shown = []
-        shown.append(column)
-    console.print(_columns(board, shown).table())
-
-
-def _columns(board: Scoreboard, columns: list[str]) -> Scoreboard:
-    """The board with only these columns, in this order, and the models that have any of them."""
-    from bottega.evals.scoreboard import Row, Scoreboard
-
-    rows = [
-        Row(row.model, {name: row.scores[name] for name in columns if name in row.scores}, row.role)
-        for row in board.rows
-    ]
-    return Scoreboard(tuple(row for row in rows if row.scores), board.title)
+    # A pipe has no width to fit into, and the default would be a narrow one.
+    (console if console.is_terminal else Console(width=PIPE_WIDTH)).print(board)
