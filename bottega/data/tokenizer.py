@@ -286,7 +286,7 @@ def byte_characters() -> list[str]:
 def _sample(texts: Iterable[str], limit_bytes: int) -> list[str]:
     """At most ``limit_bytes`` of text, each record as likely as any other, by its number alone.
 
-    What is kept is halved whenever it exceeds the limit, so of a large source it is at least about half of that.
+    What is kept is halved whenever it exceeds the limit: a large source gives half the limit or more.
     """
     kept: list[tuple[int, int, str]] = []
     total, ceiling = 0, 1 << 64
