@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from bottega.errors import UserError
 from bottega.training.checkpoint import Checkpoint, Checkpoints
-from bottega.training.compilation import CompileChoice, compile_model, should_compile
-from bottega.training.distributed import World, fill, join_world, shard, whole
+from bottega.training.compilation import CompileChoice, compile_model, restore_plain, should_compile
+from bottega.training.distributed import World, fill, join_world, whole
 from bottega.training.interrupt import StopRequest, TrainingInterrupted
 from bottega.training.objective import Objective, TensorBatch
 from bottega.training.optim import OptimizerName, build_optimizers
@@ -111,8 +111,11 @@ def train(
     try:
         with _determinism(config.deterministic and device.type == "cpu"), StopRequest() as stop:
             run = _Run(model, objective, plan, config, run_dir, telemetry, world, heldout)
+            if run.compiled:
+                compile_model(run.weights.model)
             return run.go(stop, resume=resume)
     finally:
+        restore_plain(model)
         if own:
             telemetry.close()
 
@@ -150,13 +153,8 @@ class _Run:
         self.compiled, why = should_compile(config.compile, self.device, self.precision.dtype, flops)
         telemetry.message(f"{self.precision.name} ({self.precision.reason}); {why}")
 
-        self.target = model
         model.train()
-        if world.size > 1:
-            shard(model, self.precision.dtype, world)
-        self.weights = MasterWeights(model, torch.float32 if world.size > 1 else self.precision.dtype)
-        if self.compiled:
-            compile_model(self.weights.model)
+        self.weights = MasterWeights(model, self.precision.dtype, world)
         self.optimizers = build_optimizers(
             self.weights.masters,
             optimizer=config.optimizer,
@@ -200,6 +198,7 @@ class _Run:
         if last_saved != self.step:
             self._save()
         heldout = self._evaluate() if self.heldout is not None else None
+        self.weights.write_back()
         return TrainResult(
             steps=self.step,
             tokens=self.step * self.plan.tokens_per_step,

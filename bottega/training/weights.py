@@ -8,27 +8,33 @@ import torch
 from torch import Tensor, nn
 
 from bottega.model.decoder import Decoder
+from bottega.training.distributed import World, shard, whole
 
 
 class MasterWeights:
     """``masters``: the float32 parameters that the optimiser updates; ``model``: what to compute with.
 
-    In float32 the two are one. In bfloat16 the matrices of ``model`` are bfloat16 copies; norms and biases
-    stay float32.
+    Alone and in float32 both are the given model. In bfloat16 the matrices of ``model`` are bfloat16 copies;
+    norms and biases stay float32. Among several processes both are a sharded copy, which casts as it gathers.
     """
 
-    def __init__(self, model: Decoder, dtype: torch.dtype) -> None:
-        self.masters: dict[str, nn.Parameter] = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    def __init__(self, model: Decoder, dtype: torch.dtype, world: World) -> None:
+        self._given = model
         self.model = model
         self._copies: list[nn.Parameter] = []
-        if dtype == torch.float32:
+        if world.size > 1 or dtype != torch.float32:
+            self.model = copy.deepcopy(model)
+        if world.size > 1:
+            shard(self.model, dtype, world)
+            self.masters = _trained(self.model)
             return
-        self.model = copy.deepcopy(model)
-        for parameter in self.model.parameters():
-            if parameter.ndim >= 2:
-                parameter.data = parameter.data.to(dtype)
-        trained = dict(self.model.named_parameters())
-        self._copies = [trained[name] for name in self.masters]
+        self.masters = _trained(model)
+        if dtype != torch.float32:
+            for parameter in self.model.parameters():
+                if parameter.ndim >= 2:
+                    parameter.data = parameter.data.to(dtype)
+            computing = dict(self.model.named_parameters())
+            self._copies = [computing[name] for name in self.masters]
 
     def collect_grads(self) -> list[Tensor]:
         """Add what the last backward pass left to the masters' float32 gradients; return those that exist."""
@@ -47,3 +53,15 @@ class MasterWeights:
         """Cast the masters into the copies that the model computes with."""
         if self._copies:
             torch._foreach_copy_([p.data for p in self._copies], [p.data for p in self.masters.values()])
+
+    @torch.no_grad()
+    def write_back(self) -> None:
+        """Put the masters into the model that was given, where they are not its own parameters."""
+        given = dict(self._given.named_parameters())
+        for name, master in self.masters.items():
+            if given[name] is not master:
+                given[name].copy_(whole(master.data))
+
+
+def _trained(model: Decoder) -> dict[str, nn.Parameter]:
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}

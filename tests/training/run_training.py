@@ -19,7 +19,6 @@ from safetensors.torch import save_file
 from bottega.data.packing import DocumentPlan
 from bottega.data.shards import TokenShards
 from bottega.errors import UserError
-from bottega.training.distributed import whole
 from bottega.training.loop import TrainConfig, train
 from bottega.training.objective import language_modelling
 
@@ -33,7 +32,7 @@ def main(folder: Path, optimizer: Any, steps: int, *options: str) -> None:
     )
     model = tiny_decoder()
     result = train(model, language_modelling, plan, config, folder)
-    weights = {name: whole(p.detach()).contiguous() for name, p in model.named_parameters()}
+    weights = {name: p.detach() for name, p in model.named_parameters()}
     if int(os.environ.get("RANK", "0")) == 0:
         save_file(weights, folder / "final.safetensors")
         print(f"steps {result.steps}, resumed from {result.resumed_from}")

@@ -12,6 +12,7 @@ from bottega.data.batches import Batch
 from bottega.data.packing import ConversationPlan, DocumentPlan
 from bottega.errors import UserError
 from bottega.model.decoder import Decoder
+from bottega.training.compilation import is_compiled
 from bottega.training.loop import TrainConfig, train
 from bottega.training.objective import LossParts, TensorBatch, language_modelling
 from bottega.training.telemetry import read_metrics
@@ -210,3 +211,19 @@ def test_deterministic_algorithms_are_as_before_afterwards(documents: DocumentPl
     assert not torch.are_deterministic_algorithms_enabled()
     train(tiny_decoder(), language_modelling, documents, replace(CONFIG, budget_tokens=1), tmp_path)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_compiled_training_compiles_one_layer_for_all_and_leaves_the_model_plain(
+    documents: DocumentPlan, tmp_path: Path
+) -> None:
+    plain = weights_after(tmp_path / "plain", documents, CONFIG)
+    model = tiny_decoder()
+    torch._dynamo.reset()
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    result = train(model, language_modelling, documents, replace(CONFIG, compile="on"), tmp_path / "compiled")
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"] - before
+    assert result.compiled
+    assert graphs == 2  # one layer's, one loss chunk's
+    assert not is_compiled(model)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter, plain[name], rtol=0, atol=1e-4)
