@@ -44,11 +44,12 @@ class Subject:
 class EvalOptions:
     """On what, and on how much of it; two models scored with equal options are comparable case by case."""
 
-    cases: int = 300  # of a task, or prompts of a source
+    cases: int = 200  # of a task, or prompts of a source
     documents: int = 200  # for bits per byte
     world_seed: int = 0
     seed: int = 0  # of the bootstrap
     context: int | None = None  # tokens; the model's own by default
+    max_new_tokens: int | None = None  # room for an answer; by default what the longest accepted one needs
     datasets: Mapping[str, Path] = field(default_factory=dict)  # frozen, by the recipe's names
     data: Path | None = None  # what $DATA in a URI stands for
 
@@ -210,5 +211,6 @@ def _exact(
         name=name,
         stop=stop,
         context=options.context,
+        max_new_tokens=options.max_new_tokens,
         seed=options.seed,
     )

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from bottega.data.tokenizer import Tokenizer
     from bottega.model.decoder import Decoder
 
-STEPS_TOKENS = 192  # room for an answer that ends in its result
+STEPS_TOKENS = 96  # room for an answer that ends in its result
+BATCH_ROWS = 64  # at most
 SPARE_TOKENS = 4  # beyond the longest accepted answer: whoever needs more is wrong already
 
 
@@ -30,7 +31,6 @@ def exact_match(
     stop: str = "\n",
     context: int | None = None,
     max_new_tokens: int | None = None,
-    batch_rows: int = 64,
     keep_examples: int = 8,
     seed: int = 0,
 ) -> Score:
@@ -57,7 +57,7 @@ def exact_match(
         [rendered[i] for i in fits],
         max_new_tokens=room,
         stop_ids=stop_ids(tokenizer, mode, stop),
-        batch_rows=batch_rows,
+        batch_rows=even_batches(len(fits)),
     )
     answers = [""] * len(prompts)
     for i, ids in zip(fits, produced, strict=True):
@@ -75,6 +75,11 @@ def exact_match(
             for i in range(min(keep_examples, len(prompts)))
         ),
     )
+
+
+def even_batches(prompts: int) -> int:
+    """Rows of a batch such that all batches are full but for a few rows: decoding pays for idle rows too."""
+    return -(-prompts // -(-prompts // BATCH_ROWS))
 
 
 def room_needed(tokenizer: Tokenizer, prompts: Sequence[Prompt], mode: Mode) -> int:

@@ -8,7 +8,7 @@ from bottega.engine.plain import generate
 from bottega.errors import UserError
 from bottega.evals.prompting import encode_prompt, read_answer, stop_ids
 from bottega.evals.score import compare
-from bottega.evals.tasks import exact_match, room_needed
+from bottega.evals.tasks import even_batches, exact_match, room_needed
 from bottega.model.decoder import Decoder
 
 
@@ -21,7 +21,7 @@ def own_answers(model: Decoder, tokenizer: Tokenizer, texts: list[str], mode: st
     answers = []
     for text in texts:
         ids = encode_prompt(tokenizer, prompt(text), mode)  # type: ignore[arg-type]
-        (out,) = generate(model, [ids], max_new_tokens=12, stop_ids=stop_ids(tokenizer, mode), batch_rows=64)  # type: ignore[arg-type]
+        (out,) = generate(model, [ids], max_new_tokens=12, stop_ids=stop_ids(tokenizer, mode), batch_rows=5)  # type: ignore[arg-type]
         answers.append(read_answer(tokenizer, out, mode))  # type: ignore[arg-type]
     return answers
 
@@ -139,3 +139,8 @@ def test_the_same_question_with_other_examples_before_it_is_compared_only_when_a
     assert compare(many, few, same_prompts=False).n == 1
     with pytest.raises(UserError, match="same cases"):
         compare(many, other, same_prompts=False)
+
+
+@pytest.mark.parametrize(("prompts", "rows"), [(1, 1), (64, 64), (65, 33), (200, 50), (300, 60)])
+def test_batches_are_evenly_filled(prompts: int, rows: int) -> None:
+    assert even_batches(prompts) == rows
