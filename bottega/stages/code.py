@@ -34,14 +34,16 @@ class Code:
 
     def run(self, config: CodeConfig, inputs: StageInputs, seed: int) -> StageResult:
         """Train on. Documents of the main datasets are turned round; those of replay are left as they are."""
-        from bottega.stages.learning import finish, learn, parent_of, tokenizer_of
+        from bottega.stages.learning import finish, first_alone, learn, parent_of, tokenizer_of
         from bottega.stages.mixing import mix
         from bottega.stages.prepare import FillInTheMiddle, prepare
 
         tokenizer = tokenizer_of(inputs)
         model = parent_of(inputs, self.name, config.context)
         fim = FillInTheMiddle(config.fim_rate, config.fim_spm_rate, seed)
-        data = prepare(inputs, tokenizer, main=("documents", "conversations"), fim=fim)
+        data = first_alone(
+            inputs, lambda: prepare(inputs, tokenizer, main=("documents", "conversations"), fim=fim)
+        )
         plan = mix(data, config, config.overlong, tokenizer, seed)
         trained = learn(model, plan.rows, config, inputs, seed=seed)
         return finish(model, tokenizer, trained, inputs, data=plan.use, report=plan.report(trained.steps))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bottega.errors import UserError
 from bottega.stages.base import Cost, DataUse, StageInputs, StageResult
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
     from bottega.data.tokenizer import Tokenizer
     from bottega.model.config import ModelConfig
     from bottega.model.decoder import Decoder
+    from bottega.training.distributed import World
     from bottega.training.loop import TrainResult
     from bottega.training.objective import Objective
+
+
+T = TypeVar("T")
 
 
 def device_of(inputs: StageInputs) -> torch.device:
@@ -31,7 +36,26 @@ def device_of(inputs: StageInputs) -> torch.device:
         torch.set_num_threads(inputs.run.threads)
     if inputs.run.device != "auto":
         return torch.device(inputs.run.device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # torchrun's number of this process
+
+
+def first_alone(inputs: StageInputs, make: Callable[[], T]) -> T:
+    """What ``make`` gives, made by the first process before the others, which find its work in the cache."""
+    from bottega.training.distributed import join_world
+
+    device = device_of(inputs)
+    world = join_world(device)
+    made = make() if world.is_first else None
+    _wait_for_all(world, device)
+    return make() if made is None else made
+
+
+def _wait_for_all(world: World, device: torch.device) -> None:
+    import torch
+
+    world.sum(torch.zeros(1, device=device))
 
 
 def tokenizer_of(inputs: StageInputs) -> Tokenizer:
@@ -97,6 +121,7 @@ def learn(
     """Train ``model`` in place, from the newest checkpoint in the work folder where there is one."""
     from rich.console import Console
 
+    from bottega.training.distributed import join_world
     from bottega.training.loop import TrainConfig, train
     from bottega.training.objective import language_modelling
     from bottega.training.telemetry import Telemetry
@@ -119,8 +144,25 @@ def learn(
     )
     console = Console(stderr=True, quiet=not inputs.run.progress)
     run_dir = run_folder(inputs)
-    with Telemetry(run_dir, title=inputs.out.name, console=console) as telemetry:
-        return train(model, objective or language_modelling, plan, train_config, run_dir, telemetry=telemetry)
+    quiet = not join_world(next(model.parameters()).device).is_first
+    with Telemetry(run_dir, title=inputs.out.name, quiet=quiet, console=console) as telemetry:
+        goal = objective or language_modelling
+        trained = train(model, goal, plan, train_config, run_dir, telemetry=telemetry)
+    _make_whole(model)
+    return trained
+
+
+def _make_whole(model: Decoder) -> None:
+    """Put whole parameters in the place of the shards that training over several processes leaves."""
+    import torch
+
+    from bottega.training.distributed import whole
+
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            if hasattr(parameter, "full_tensor"):
+                plain = torch.nn.Parameter(whole(parameter.detach()), parameter.requires_grad)
+                module.register_parameter(name, plain)
 
 
 def run_folder(inputs: StageInputs) -> Path:
@@ -140,11 +182,15 @@ def finish(
 ) -> StageResult:
     """Write the model, whole or not at all, and give the account. ``beside``: folders to copy into it."""
     from bottega.model.hub import save_model
+    from bottega.training.distributed import join_world
 
     device = next(model.parameters()).device
-    save_model(model, inputs.out, tokenizer)
-    for name, folder in (beside or {}).items():
-        shutil.copytree(folder, inputs.out / name, dirs_exist_ok=True)
+    world = join_world(device)
+    if world.is_first:
+        save_model(model, inputs.out, tokenizer)
+        for name, folder in (beside or {}).items():
+            shutil.copytree(folder, inputs.out / name, dirs_exist_ok=True)
+    _wait_for_all(world, device)
     metrics = {
         "final_loss": trained.final_loss,
         "tokens_per_s": trained.tokens / trained.seconds if trained.seconds else 0.0,

@@ -24,12 +24,20 @@ class Pretrain:
     def run(self, config: PretrainConfig, inputs: StageInputs, seed: int) -> StageResult:
         """Train from random weights on windows over the documents, each token once an epoch."""
         from bottega.data.packing import DocumentPlan
-        from bottega.stages.learning import device_of, finish, learn, new_model, no_parents, tokenizer_of
+        from bottega.stages.learning import (
+            device_of,
+            finish,
+            first_alone,
+            learn,
+            new_model,
+            no_parents,
+            tokenizer_of,
+        )
         from bottega.stages.prepare import prepare
 
         no_parents(inputs, self.name)
         tokenizer = tokenizer_of(inputs)
-        data = prepare(inputs, tokenizer, main=("documents",))
+        data = first_alone(inputs, lambda: prepare(inputs, tokenizer, main=("documents",)))
         shape = explicit_shape(config.shape, tokenizer.vocab_size, config.context)
         model = new_model(shape, seed, device_of(inputs))
         plan = DocumentPlan(

@@ -67,7 +67,7 @@ class Sft:
 
     def run(self, config: SftConfig, inputs: StageInputs, seed: int) -> StageResult:
         """Train on conversations, and on the documents of replay datasets where there are any."""
-        from bottega.stages.learning import finish, learn, new_model, parent_of, tokenizer_of
+        from bottega.stages.learning import finish, first_alone, learn, new_model, parent_of, tokenizer_of
         from bottega.stages.mixing import mix
         from bottega.stages.prepare import prepare
 
@@ -79,12 +79,12 @@ class Sft:
         model = parent_of(inputs, self.name, config.context)
         if config.from_scratch:
             model = new_model(model.config, seed, next(model.parameters()).device)
-        data = prepare(inputs, tokenizer, main=("conversations",))
+        data = first_alone(inputs, lambda: prepare(inputs, tokenizer, main=("conversations",)))
         plan = mix(data, config, config.overlong, tokenizer, seed)
         if config.lora is not None:
             _adapt(model, config.lora, seed)
         trained = learn(model, plan.rows, config, inputs, seed=seed)
-        adapter = _merge(model, config.lora, inputs.work) if config.lora is not None else None
+        adapter = _merge(model, inputs.work) if config.lora is not None else None
         return finish(
             model,
             tokenizer,
@@ -102,12 +102,14 @@ def _adapt(model: Decoder, lora: LoraConfig, seed: int) -> None:
     add_lora(model, rank=lora.rank, alpha=lora.alpha, targets=lora.targets, seed=seed)
 
 
-def _merge(model: Decoder, lora: LoraConfig, work: Path) -> Path:
+def _merge(model: Decoder, work: Path) -> Path:
     """Keep the adapter on its own, then fold it into the weights."""
     from bottega.model.lora import merge_lora, save_adapter
+    from bottega.training.distributed import join_world
 
     folder = work / ADAPTER_FOLDER
-    save_adapter(model, folder)
+    if join_world(next(model.parameters()).device).is_first:
+        save_adapter(model, folder)
     merge_lora(model)
     return folder
 

@@ -1,4 +1,4 @@
-"""Run one stage in a process of its own, to be killed; its spec comes as JSON on stdin."""
+"""Run one stage in a process of its own, to be killed; its spec is JSON, in a file or on stdin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from bottega.stages.base import DatasetInput, RunOptions, StageInputs
 
 
 def main() -> None:
-    spec = json.load(sys.stdin)
+    given = Path(sys.argv[1]).read_text(encoding="utf-8") if len(sys.argv) > 1 else sys.stdin.read()
+    spec = json.loads(given)
     stage = stages.get(spec["stage"])
     inputs = StageInputs(
         parents=tuple(Path(parent) for parent in spec["parents"]),

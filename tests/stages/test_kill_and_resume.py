@@ -15,7 +15,7 @@ import pytest
 from bottega import stages
 from bottega.stages.base import StageInputs
 
-from .workshop import SHAPE, Workshop
+from .workshop import SCRIPT, SHAPE, Workshop, environment
 
 SMALL = {"context": 64, "batch_tokens": 512, "budget_tokens": 512 * 60}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -33,9 +33,9 @@ def steps_done(metrics: Path) -> int:
     return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
 
 
-def run_and_kill(stage: str, config: dict[str, Any], inputs: StageInputs, seed: int) -> None:
-    """Run the stage in another process, and kill it without warning when its metrics show ``KILL_AT``."""
-    spec = {
+def spec_of(stage: str, config: dict[str, Any], inputs: StageInputs, seed: int) -> dict[str, Any]:
+    """What ``run_stage.py`` reads."""
+    return {
         "stage": stage,
         "config": config,
         "seed": seed,
@@ -49,8 +49,13 @@ def run_and_kill(stage: str, config: dict[str, Any], inputs: StageInputs, seed: 
         "out": str(inputs.out),
         "run": asdict(inputs.run),
     }
-    script = Path(__file__).with_name("run_stage.py")
-    with subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE, cwd=Path.cwd()) as process:
+
+
+def run_and_kill(stage: str, config: dict[str, Any], inputs: StageInputs, seed: int) -> None:
+    """Run the stage in another process, and kill it without warning when its metrics show ``KILL_AT``."""
+    spec = spec_of(stage, config, inputs, seed)
+    command = [sys.executable, str(SCRIPT)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment()) as process:
         assert process.stdin is not None
         process.stdin.write(json.dumps(spec).encode())
         process.stdin.close()

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bottega
 from bottega.data.frozen import freeze
 from bottega.data.sources import ReadOptions, SourceSpec
 from bottega.stages.base import DatasetInput, RunOptions, StageInputs
 
+SCRIPT = Path(__file__).with_name("run_stage.py")
 SHAPE = {"hidden_size": 32, "num_layers": 2, "num_heads": 2, "num_kv_heads": 1}
 ANIMALS = ("cat", "dog", "bird", "horse", "cow", "mouse", "fish", "frog")
 PLACES = ("mat", "roof", "chair", "hill", "road", "river", "box", "bed")
@@ -80,3 +85,30 @@ class Workshop:
             run=RunOptions(precision="float32", device="cpu", compile="off", threads=1, progress=False),
             **more,
         )
+
+
+def environment() -> dict[str, str]:
+    """An environment in which another Python finds the package that is under test."""
+    root = str(Path(bottega.__file__).parents[1])
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def run_under_torchrun(spec: str, where: Path, processes: int = 2) -> None:
+    """Run ``run_stage.py`` in several processes that train together."""
+    file = where / "spec.json"
+    file.write_text(spec, encoding="utf-8")
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={processes}",
+    ]
+    done = subprocess.run(
+        [*launcher, str(SCRIPT), str(file)], env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
