@@ -139,7 +139,7 @@ def chosen_family(name: str | None) -> tuple[Recipe, BuildOptions]:
     from bottega.lineage.recipe import load
 
     home = Home()
-    families = home.families()
+    families = [family for family in home.families() if family.source != "imports"]  # those have no recipe
     recipe = load(name or (families[0].source if families else "school"))
     index = home.family(recipe.name)
     return recipe, BuildOptions.recalled(index.options) if index else BuildOptions()

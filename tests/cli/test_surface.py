@@ -13,6 +13,7 @@ from bottega.cli.interrupted import Interrupted
 from bottega.cli.main import BUG, INTERRUPTED, USER_ERROR, app, run
 from bottega.evals.score import proportion_score
 from bottega.evals.scoreboard import Row, Scoreboard
+from bottega.lineage.home import Family, Home
 
 VERBS = (
     "up",
@@ -156,6 +157,12 @@ def test_the_lineage_of_a_recipe_can_be_seen_before_anything_is_built(
     shown = capsys.readouterr().out
     assert "text-davinci-002" in shown
     assert "waiting" in shown
+
+
+def test_an_import_is_not_taken_for_the_family_built_last(capsys: pytest.CaptureFixture[str]) -> None:
+    Home().record(Family("imports", "imports"), "model guest", "0123456789ab")
+    assert run(["lineage"]) == 0
+    assert "text-davinci-002" in capsys.readouterr().out
 
 
 def test_the_scoreboard_of_an_empty_home_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
