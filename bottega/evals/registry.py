@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 NGRAM_FLOOR = "5-gram-characters"
 FLOOR_CHARS = 1_000_000  # of training text that this floor is made of
+Split = Literal["train", "heldout"]
 KINDS = ("bits-per-byte", "task", "exact")
 
 
@@ -132,7 +133,7 @@ def _bits(name: str, what: str, subject: Subject, options: EvalOptions) -> Score
     from bottega.evals.bits import bits_per_byte
 
     context = options.context or subject.model.config.max_positions
-    heldout = list(islice(_documents(what, options, "heldout"), options.documents))
+    heldout = _texts(what, options, "heldout", options.documents, lambda text: 1)
     result = bits_per_byte(subject.model, subject.tokenizer, heldout, context, name=name, seed=options.seed)
     dataset = options.datasets.get(what.partition("/")[0])
     floor = _ngram_floor(what, dataset, options.world_seed, options.data, options.documents)
@@ -148,24 +149,41 @@ def _ngram_floor(
 
     datasets = {} if dataset is None else {what.partition("/")[0]: dataset}
     options = EvalOptions(world_seed=world_seed, data=data, datasets=datasets)
-    heldout = list(islice(_documents(what, options, "heldout"), documents))
-    read, chars = [], 0
-    for text in _documents(what, options, "train"):
-        read.append(text)
-        if (chars := chars + len(text)) >= FLOOR_CHARS:
-            break
-    return ngram_bits_per_byte(read, heldout)
+    heldout = _texts(what, options, "heldout", documents, lambda text: 1)
+    return ngram_bits_per_byte(_texts(what, options, "train", FLOOR_CHARS, len), heldout)
 
 
-def _documents(what: str, options: EvalOptions, split: Literal["train", "heldout"]) -> Iterator[str]:
+def _texts(
+    what: str, options: EvalOptions, split: Split, amount: int, size: Callable[[str], int]
+) -> list[str]:
+    """The first documents of every source, in the proportions of the whole, ``amount`` in all."""
+    streams = _streams(what, options, split)
+    total = sum(share for share, _ in streams)
+    texts = []
+    for share, records in streams:
+        left = max(1, round(amount * share / total))
+        for record in records:
+            if left <= 0:
+                break
+            if isinstance(record, Document) and record.text:
+                texts.append(record.text)
+                left -= size(record.text)
+    return texts
+
+
+def _streams(what: str, options: EvalOptions, split: Split) -> list[tuple[int, Iterator[Record]]]:
+    """The records of every source with its share of the whole."""
     from bottega.data.frozen import FrozenDataset
 
-    dataset, _, source = what.partition("/")
-    if dataset in options.datasets:
-        records = FrozenDataset(options.datasets[dataset]).records(split, source=source or None)
-    else:
-        records = _read(what if ":" in what else f"school:{what}", options, split)
-    return (record.text for record in records if isinstance(record, Document) and record.text)
+    name, _, uri = what.partition("/")
+    if name not in options.datasets:
+        return [(1, _read(what if ":" in what else f"school:{what}", options, split))]
+    dataset = FrozenDataset(options.datasets[name])
+    sources = [(i, s) for i, s in enumerate(dataset.manifest.sources) if not uri or s.uri == uri]
+    if not sources:
+        raise UserError(f"bits-per-byte:{what}: the dataset {name} has no source {uri!r}")
+    sizes = [s.train.bytes if split == "train" else s.heldout.records for _, s in sources]
+    return [(n, dataset.records(split, source=i)) for (i, _), n in zip(sources, sizes, strict=True) if n]
 
 
 def _read(uri: str, options: EvalOptions, split: Literal["train", "heldout", "all"]) -> Iterator[Record]:

@@ -87,6 +87,24 @@ def test_bits_of_a_frozen_dataset_are_those_of_its_held_out_side(subject: Subjec
     assert score("bits-per-byte:mine", subject, options).n == manifest.records("heldout")
 
 
+def test_every_source_of_a_dataset_is_scored_in_proportion(subject: Subject, tmp_path: Path) -> None:
+    sources = []
+    for name, count in (("much", 300), ("little", 100)):
+        file = tmp_path / f"{name}.jsonl"
+        rows = [{"text": f"The {name} cat number {i} sat.", "license": "MIT"} for i in range(count)]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        sources.append(SourceSpec(uri=f"file:{file}"))
+    freeze(sources, tmp_path / "frozen", ReadOptions(heldout_fraction=0.4))
+    options = EvalOptions(documents=20, datasets={"mine": tmp_path / "frozen"})
+    result = score("bits-per-byte:mine", subject, options)
+    little = score(f"bits-per-byte:mine/{sources[1].uri}", subject, options)
+    assert result.n == little.n == 20
+    from_little = {round(bits, 2) for bits in result.outcomes} & {round(bits, 2) for bits in little.outcomes}
+    assert 3 <= len(from_little) <= 7
+    with pytest.raises(UserError, match="has no source 'file:none'"):
+        score("bits-per-byte:mine/file:none", subject, options)
+
+
 def test_prompts_of_a_file_are_scored(model: Decoder, tokenizer: Tokenizer, tmp_path: Path) -> None:
     file = tmp_path / "sums.jsonl"
     rows = [{"prompt": f"What is {i} + {i}?", "completion": str(2 * i), "license": "MIT"} for i in range(5)]
