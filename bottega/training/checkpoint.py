@@ -1,7 +1,8 @@
 """Checkpoints that survive being killed: written beside, then renamed; checked when read; two are kept.
 
-A checkpoint is a folder ``step-00000120`` with ``weights.safetensors``, ``optimizer.safetensors`` and
-``state.json`` (step, seconds, random state, and the SHA-256 of every file). No pickle anywhere.
+A checkpoint is a folder ``step-00000120``: ``weights.safetensors`` and ``optimizer.safetensors`` (of several
+processes: their shards, readable by any number of them), ``random.safetensors`` and ``state.json`` (step,
+seconds, identity, and the SHA-256 of every file). No pickle anywhere.
 """
 
 from __future__ import annotations
@@ -11,20 +12,23 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bottega.errors import UserError
+from bottega.training.distributed import ALONE, World
 
 KEEP = 2
 FORMAT = 1
+RANDOM = "random.safetensors"
 
 
 @dataclass(frozen=True)
@@ -40,41 +44,54 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of one run in ``folder``.
 
-    ``identity`` is what must not change between a run and its resumption (a flat JSON object).
+    ``identity`` is what must not change between a run and its resumption (a JSON object). In a world of
+    several processes every method is called by all of them.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any], warn: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        identity: dict[str, Any],
+        warn: Callable[[str], None] = print,
+        world: World = ALONE,
+    ) -> None:
         self.folder = folder
         self.identity = identity
         self._warn = warn
+        self._world = world
 
     def save(self, checkpoint: Checkpoint) -> Path:
         """Write a checkpoint, then drop all but the newest two. On failure the earlier ones stay."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         final = self.folder / f"step-{checkpoint.step:08d}"
         scratch = self.folder / f".writing-{final.name}"
         try:
-            shutil.rmtree(scratch, ignore_errors=True)
-            self._require_space(checkpoint)
-            scratch.mkdir()
-            self._write(checkpoint, scratch)
-            if final.exists():
-                shutil.rmtree(final)
-            scratch.rename(final)
-            _sync(self.folder)
-        except Exception as error:
-            shutil.rmtree(scratch, ignore_errors=True)
-            if not _is_io_error(error):
-                raise
+            self._together(lambda: self._prepare(checkpoint, scratch), first_only=True)
+            self._together(lambda: self._write(checkpoint, scratch))
+            self._together(lambda: self._seal(checkpoint, scratch, final), first_only=True)
+        except OSError as error:
+            if self._world.is_first:
+                shutil.rmtree(scratch, ignore_errors=True)
             kept = self._steps()
             intact = f"that of step {kept[-1]} is intact" if kept else "there is no earlier one"
             raise UserError(
                 f"could not save the checkpoint of step {checkpoint.step} in {self.folder}: {error}; "
                 f"{intact}. Free some space and run the same command again."
             ) from error
-        for step in self._steps()[:-KEEP]:
-            shutil.rmtree(self.folder / f"step-{step:08d}")
         return final
+
+    def _together(self, action: Callable[[], None], *, first_only: bool = False) -> None:
+        """Do something in every process, or the first; raise ``OSError`` in all where it failed in one."""
+        failure: OSError | None = None
+        try:
+            if self._world.is_first or not first_only:
+                action()
+        except OSError as error:
+            failure = error
+        except SafetensorError as error:  # safetensors wraps the operating system's error in its own
+            failure = OSError(str(error))
+        failed = self._world.sum(torch.tensor([float(failure is not None)])).item()
+        if failed:
+            raise failure or OSError("another process could not write its part")
 
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole, None where there is none. Damaged ones are reported."""
@@ -94,29 +111,49 @@ class Checkpoints:
             return []
         return sorted(int(p.name.removeprefix("step-")) for p in self.folder.glob("step-*") if p.is_dir())
 
-    def _require_space(self, checkpoint: Checkpoint) -> None:
+    def _prepare(self, checkpoint: Checkpoint, scratch: Path) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)
         needed = sum(t.nbytes for t in (*checkpoint.weights.values(), *checkpoint.optimizer.values()))
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise OSError(f"it needs {needed / 1e6:.0f} MB and the disk has {free / 1e6:.0f} MB left")
+        scratch.mkdir()
 
-    def _write(self, checkpoint: Checkpoint, folder: Path) -> None:
-        save_file(checkpoint.weights, folder / "weights.safetensors")
-        save_file({**checkpoint.optimizer, **_random_tensors()}, folder / "optimizer.safetensors")
-        files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+    def _write(self, checkpoint: Checkpoint, scratch: Path) -> None:
+        if self._world.size > 1:
+            from bottega.training.sharded import save_sharded
+
+            named = {f"weights/{n}": t for n, t in checkpoint.weights.items()}
+            named |= {f"optimizer/{n}": t for n, t in checkpoint.optimizer.items()}
+            save_sharded(named, scratch)
+            return
+        save_file(checkpoint.weights, scratch / "weights.safetensors")
+        save_file(checkpoint.optimizer, scratch / "optimizer.safetensors")
+
+    def _seal(self, checkpoint: Checkpoint, scratch: Path, final: Path) -> None:
+        """Checksums, the state, and the rename that makes it a checkpoint; then the older ones go."""
+        save_file(_random_tensors(), scratch / RANDOM)
         state = {
             "format": FORMAT,
             "step": checkpoint.step,
             "identity": self.identity,
             "state": checkpoint.state,
             "python_random": _python_random(),
-            "files": files,
+            "sharded": self._world.size > 1,
+            "files": {path.name: _sha256(path) for path in sorted(scratch.iterdir())},
         }
         state["sha256"] = _json_digest(state)
-        (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
-        for path in folder.iterdir():
+        (scratch / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        for path in scratch.iterdir():
             _sync(path)
-        _sync(folder)
+        _sync(scratch)
+        if final.exists():
+            shutil.rmtree(final)
+        scratch.rename(final)
+        _sync(self.folder)
+        for step in self._steps()[:-KEEP]:
+            shutil.rmtree(self.folder / f"step-{step:08d}")
 
     def _read(self, folder: Path) -> Checkpoint:
         try:
@@ -129,10 +166,23 @@ class Checkpoints:
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise _DamagedError(f"{type(error).__name__}: {error}") from error
         self._require_same_run(folder, state["identity"])
-        weights = load_file(folder / "weights.safetensors")
-        optimizer = load_file(folder / "optimizer.safetensors")
-        _restore_random(optimizer, state["python_random"])
+        if state["sharded"]:
+            weights, optimizer = self._read_shards(folder)
+        else:
+            weights = load_file(folder / "weights.safetensors")
+            optimizer = load_file(folder / "optimizer.safetensors")
+        _restore_random(load_file(folder / RANDOM), state["python_random"])
         return Checkpoint(state["step"], weights, optimizer, state["state"])
+
+    def _read_shards(self, folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        from bottega.training.sharded import load_sharded
+
+        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}}
+        for name, tensor in load_sharded(folder).items():
+            kind, _, rest = name.partition("/")
+            if kind in parts:  # the random state lies beside them
+                parts[kind][rest] = tensor
+        return parts["weights"], parts["optimizer"]
 
     def _require_same_run(self, folder: Path, saved: dict[str, Any]) -> None:
         wanted = json.loads(json.dumps(self.identity))
@@ -146,11 +196,6 @@ class Checkpoints:
 
 class _DamagedError(Exception):
     pass
-
-
-def _is_io_error(error: Exception) -> bool:
-    # safetensors wraps the operating system's error in its own class.
-    return isinstance(error, OSError) or type(error).__name__ == "SafetensorError"
 
 
 def _sha256(path: Path) -> str:
@@ -187,16 +232,11 @@ def _python_random() -> list[Any]:
 
 
 def _restore_random(tensors: dict[str, Tensor], python: list[Any]) -> None:
-    """Take the random state out of ``tensors`` and put it back where it came from."""
-    torch.set_rng_state(tensors.pop("random.cpu"))
-    for name in list(_cuda_names(tensors)):
-        state, index = tensors.pop(name), int(name.rsplit(".", 1)[1])
-        if index < torch.cuda.device_count():
-            torch.cuda.set_rng_state(state, index)
-    keys, rest = tensors.pop("random.numpy.keys"), tensors.pop("random.numpy.rest").tolist()
+    """Put the random state back where :func:`_random_tensors` and :func:`_python_random` found it."""
+    torch.set_rng_state(tensors["random.cpu"])
+    for index in range(torch.cuda.device_count()):
+        if f"random.cuda.{index}" in tensors:
+            torch.cuda.set_rng_state(tensors[f"random.cuda.{index}"], index)
+    keys, rest = tensors["random.numpy.keys"], tensors["random.numpy.rest"].tolist()
     np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), int(rest[0]), int(rest[1]), rest[2]))
     random.setstate((python[0], tuple(python[1]), python[2]))
-
-
-def _cuda_names(tensors: dict[str, Tensor]) -> Iterator[str]:
-    return (name for name in tensors if name.startswith("random.cuda."))

@@ -31,16 +31,14 @@ class World:
             torch.distributed.all_reduce(values)
         return values
 
-    def barrier(self) -> None:
-        """Wait for all processes."""
-        if self.size > 1:
-            torch.distributed.barrier()
+
+ALONE = World()
 
 
 def join_world(device: torch.device) -> World:
     """The world that torchrun describes in the environment, joined; a world of one where it does not."""
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return World()
+        return ALONE
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return World(torch.distributed.get_rank(), torch.distributed.get_world_size())

@@ -171,7 +171,7 @@ class _Run:
             "tokens_per_step": plan.tokens_per_step,
             "parameters": {n: list(p.shape) for n, p in self.weights.masters.items()},
         }
-        self.checkpoints = Checkpoints(run_dir / "checkpoints", identity, telemetry.message)
+        self.checkpoints = Checkpoints(run_dir / "checkpoints", identity, telemetry.message, world)
         self.step = 0
         self.seconds = 0.0
         self.recent: list[float] = []  # the last losses, for a final loss that one batch does not decide
@@ -306,13 +306,10 @@ class _Run:
         return [bool(v) for v in self.world.sum(torch.tensor([float(f) for f in flags])).tolist()]
 
     def _save(self) -> None:
-        weights = {n: whole(p.data) for n, p in self.weights.masters.items()}
-        state_tensors = self.optimizers.state(self.weights.masters)
-        optimizer = {n: whole(t) for n, t in state_tensors.items()}
-        if self.world.is_first:
-            state = {"seconds": self.seconds, "recent": self.recent}
-            self.checkpoints.save(Checkpoint(self.step, weights, optimizer, state))
-        self.world.barrier()
+        masters = self.weights.masters
+        weights = {name: p.data for name, p in masters.items()}
+        state = {"seconds": self.seconds, "recent": self.recent}
+        self.checkpoints.save(Checkpoint(self.step, weights, self.optimizers.state(masters), state))
 
     def _resume(self) -> int | None:
         found = self.checkpoints.newest()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CHUNK_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 28}
 MIN_ROWS = 128
 
-_Chunk = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor | None, Tensor | None]]
+_Chunk = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
 
 
 def token_loss(model: Decoder, hidden: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,7 +69,7 @@ class _HeadLoss(torch.autograd.Function):
     ) -> Tensor:
         with_grad = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         rows = chunk_rows(weight.shape[0], hidden.device)
-        chunk = _chunk_function(with_grad, compiled)
+        chunk = _compiled(_chunk) if compiled else _chunk
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         grad_hidden = torch.empty_like(hidden)
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if with_grad else None
@@ -79,11 +79,10 @@ class _HeadLoss(torch.autograd.Function):
             if compiled:  # a handful of shapes, whatever the count
                 shape = max(MIN_ROWS, _power_of_two_from(stop - start))
                 h, t, w = (_padded(x, shape) for x in (h, t, w))
-            part, grad_h, grad_w = chunk(h, weight, t, w)
+            part, grad = chunk(h, weight, t, w, grad_weight)
             loss += part
-            if grad_weight is not None and grad_h is not None and grad_w is not None:
-                grad_hidden[start:stop] = grad_h[: stop - start]
-                grad_weight += grad_w
+            if grad is not None:
+                grad_hidden[start:stop] = grad[: stop - start]
         if grad_weight is not None:
             ctx.save_for_backward(grad_hidden, grad_weight.to(weight.dtype))
         return loss
@@ -94,6 +93,26 @@ class _HeadLoss(torch.autograd.Function):
         return grad_hidden * grads[0], grad_weight * grads[0], None, None, None
 
 
+def _chunk(
+    hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor, grad_weight: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Loss and gradient by ``hidden`` of some rows; adds to ``grad_weight`` (None: no gradients at all)."""
+    log_probs = (hidden @ weight.T).log_softmax(-1, dtype=torch.float32)  # [R, V]
+    index = targets.unsqueeze(1)
+    loss = -(log_probs.gather(1, index).squeeze(1) * weights).sum()
+    if grad_weight is None:
+        return loss, None
+    # d loss / d logits = weight x (softmax - one-hot); the weights scale rows of width D, not of width V.
+    one = torch.ones_like(index, dtype=torch.float32)
+    grad = log_probs.exp_().scatter_add_(1, index, -one).to(weight.dtype)
+    scale = weights.unsqueeze(1).to(hidden.dtype)
+    if grad.dtype == torch.float32:
+        grad_weight.addmm_(grad.T, hidden * scale)
+    else:
+        grad_weight += grad.T @ (hidden * scale)
+    return loss, (grad @ weight) * scale
+
+
 def _padded(x: Tensor, rows: int) -> Tensor:
     """``x`` with zero rows appended up to ``rows``; their weight is zero too, so they count for nothing."""
     if x.shape[0] == rows:
@@ -101,32 +120,6 @@ def _padded(x: Tensor, rows: int) -> Tensor:
     out = x.new_zeros(rows, *x.shape[1:])
     out[: x.shape[0]] = x
     return out
-
-
-def _chunk_loss(
-    hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor
-) -> tuple[Tensor, None, None]:
-    logits = (hidden @ weight.T).float()  # [R, V]
-    nll = logits.logsumexp(-1) - logits.gather(1, targets.unsqueeze(1)).squeeze(1)
-    return (nll * weights).sum(), None, None
-
-
-def _chunk_loss_and_grad(
-    hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    logits = (hidden @ weight.T).float()  # [R, V]
-    log_normaliser = logits.logsumexp(-1, keepdim=True)  # [R, 1]
-    index = targets.unsqueeze(1)
-    nll = (log_normaliser - logits.gather(1, index)).squeeze(1)
-    # d loss / d logits = weight x (softmax - one-hot)
-    scale = weights.unsqueeze(1)
-    grad = (logits - log_normaliser).exp_().mul_(scale).scatter_add_(1, index, -scale).to(weight.dtype)
-    return (nll * weights).sum(), grad @ weight, grad.T @ hidden
-
-
-def _chunk_function(with_grad: bool, compiled: bool) -> _Chunk:
-    plain: _Chunk = _chunk_loss_and_grad if with_grad else _chunk_loss
-    return _compiled(plain) if compiled else plain
 
 
 @functools.cache

@@ -63,11 +63,11 @@ def test_keeps_the_newest_two_and_no_scratch(tmp_path: Path) -> None:
 def test_holds_no_pickle(tmp_path: Path) -> None:
     folder = store(tmp_path).save(checkpoint(1))
     assert {p.name for p in folder.iterdir()} == {
-        "weights.safetensors", "optimizer.safetensors", "state.json",
+        "weights.safetensors", "optimizer.safetensors", "random.safetensors", "state.json",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json"])
+@pytest.mark.parametrize("name", ["weights.safetensors", "random.safetensors", "state.json"])
 @pytest.mark.parametrize("damage", ["flipped", "missing", "cut"])
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(
     tmp_path: Path, name: str, damage: str

@@ -66,23 +66,23 @@ def test_a_killed_run_resumes_to_bitwise_equal_weights(
     random_shards(tmp_path / "shards")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     options = ("checkpoint_every_steps=5", *options)
-    finish(start(whole, optimizer, 60, *options))
-    process = start(killed, optimizer, 60, *options)
+    finish(start(whole, optimizer, 30, *options))
+    process = start(killed, optimizer, 30, *options)
     signal_at_step(process, killed, kill_at, signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert not (killed / "final.safetensors").exists()
-    out = finish(start(killed, optimizer, 60, *options))
+    out = finish(start(killed, optimizer, 30, *options))
     assert "resumed from None" not in out
     assert_same_weights(whole, killed)
-    assert steps_logged(killed) == list(range(1, 61))
+    assert steps_logged(killed) == list(range(1, 31))
 
 
 def test_ctrl_c_saves_says_so_and_the_same_command_goes_on(tmp_path: Path) -> None:
     random_shards(tmp_path / "shards")
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    finish(start(whole, "adamw", 60))
-    process = start(stopped, "adamw", 60)
+    finish(start(whole, "adamw", 30))
+    process = start(stopped, "adamw", 30)
     signal_at_step(process, stopped, 5, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
@@ -90,6 +90,6 @@ def test_ctrl_c_saves_says_so_and_the_same_command_goes_on(tmp_path: Path) -> No
     assert "Run the same command to go on." in err
     assert "Traceback" not in err
     at = steps_logged(stopped)[-1]
-    out = finish(start(stopped, "adamw", 60))
+    out = finish(start(stopped, "adamw", 30))
     assert f"resumed from {at}" in out
     assert_same_weights(whole, stopped)
