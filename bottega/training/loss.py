@@ -97,14 +97,24 @@ def _chunk(
     hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor, grad_weight: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """Loss and gradient by ``hidden`` of some rows; adds to ``grad_weight`` (None: no gradients at all)."""
-    log_probs = (hidden @ weight.T).log_softmax(-1, dtype=torch.float32)  # [R, V]
+    logits = hidden @ weight.T  # [R, V]
     index = targets.unsqueeze(1)
-    loss = -(log_probs.gather(1, index).squeeze(1) * weights).sum()
+    # d loss / d logits = weight x (softmax - one-hot); the weights scale rows of width D, not of width V.
+    if torch.compiler.is_compiling():
+        # One fused pass for the normaliser and one for the gradient; float32 logits are never written.
+        normaliser = logits.float().logsumexp(-1, keepdim=True)
+        nll = normaliser - logits.gather(1, index).float()
+        hit = torch.arange(logits.shape[1], device=logits.device) == index
+        grad = (logits.float() - normaliser).exp() - hit.float()
+    else:
+        # Fewest passes of separate kernels.
+        log_probs = logits.log_softmax(-1, dtype=torch.float32)
+        nll = -log_probs.gather(1, index)
+        grad = log_probs.exp_().scatter_add_(1, index, torch.full_like(index, -1.0, dtype=torch.float32))
+    loss = (nll.squeeze(1) * weights).sum()
     if grad_weight is None:
         return loss, None
-    # d loss / d logits = weight x (softmax - one-hot); the weights scale rows of width D, not of width V.
-    one = torch.ones_like(index, dtype=torch.float32)
-    grad = log_probs.exp_().scatter_add_(1, index, -one).to(weight.dtype)
+    grad = grad.to(weight.dtype)
     scale = weights.unsqueeze(1).to(hidden.dtype)
     if grad.dtype == torch.float32:
         grad_weight.addmm_(grad.T, hidden * scale)
