@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -56,6 +57,8 @@ def root(
 
 def main() -> None:
     """Run the command line and exit: with 2 for what a user can mend, 130 for Ctrl-C, 1 for a bug."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a log file shows how far a long build is, as it goes
     sys.exit(run(sys.argv[1:]))
 
 

@@ -20,6 +20,7 @@ class Evaluator:
         self._subject = registry.Subject(model, tokenizer, read_card(folder).speaks)
         standing = {name: resolver.standing(Node("dataset", name)) for name in resolver.recipe.datasets}
         self._options = registry.EvalOptions(
+            cases=resolver.recipe.info.eval_cases,
             world_seed=resolver.options.world(resolver.recipe),
             datasets={name: found.path for name, found in standing.items() if found.built and found.path},
             data=resolver.options.data,

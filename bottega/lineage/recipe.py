@@ -62,6 +62,11 @@ class RecipeInfo(_Frozen):
     world_seed: int = Field(
         default=0, description="which world the school teaches; --world-seed overrides it"
     )
+    eval_cases: int = Field(
+        default=200,
+        gt=0,
+        description="cases of each evaluation task; changes no model, so nothing is rebuilt",
+    )
 
 
 class DatasetSpec(_Frozen):

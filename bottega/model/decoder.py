@@ -109,14 +109,16 @@ class Trunk(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        # Given its storage, it draws no weights: on the meta device that would import the whole compiler.
+        storage = torch.empty(config.vocab_size, config.hidden_size)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, _weight=storage)
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_eps)
         self.rotary = Rotary(config.head_dim, config.rope_theta, config.rope_scaling)
 
 
 class Decoder(nn.Module):
-    """A causal language model. Fresh weights are torch's own: call :func:`bottega.model.init.initialise`.
+    """A causal language model. Fresh weights are undefined: call :func:`bottega.model.init.initialise`.
 
     ``checkpoint_activations``: recompute each layer in the backward pass, so that training holds one residual
     stream per layer and no more.
