@@ -1,8 +1,8 @@
 """Bits per byte on held-out English after the same minutes of training: ours beside compiled transformers.
 
 Both have the 13.8M shape (8,192 vocabulary, context 512), the same tokenizer, documents and cores;
-compilation is left out of the time of both. The peer is fused AdamW under a cosine, the best of three learning
-rates.
+compilation is left out of the time of both. The peer is fused AdamW under a cosine, the best of three
+learning rates.
 ``python -m benchmarks.prove_bits [--data URI] [--minutes 10] [--seeds 2] [--precision auto]``
 ``--data`` takes any source: ``file:books/*.txt``, ``hf:owner/dataset:split``; by default the school's prose.
 """

@@ -37,10 +37,13 @@ ALONE = World()
 
 def join_world(device: torch.device) -> World:
     """The world that torchrun describes in the environment, joined; a world of one where it does not."""
-    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return ALONE
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        # Weights and gradients travel on their device, the loop's own few numbers on the CPU.
+        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     return World(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
 
@@ -49,8 +52,7 @@ def shard(model: Decoder, dtype: torch.dtype, world: World) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-    device = next(model.parameters()).device
-    mesh = init_device_mesh(device.type, (world.size,))
+    mesh = init_device_mesh(next(model.parameters()).device.type, (world.size,))
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     for layer in model.model.layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy)

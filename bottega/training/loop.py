@@ -136,8 +136,8 @@ class _Run:
     ) -> None:
         self.objective, self.plan, self.config, self.run_dir = objective, plan, config, run_dir
         self.telemetry, self.world, self.heldout = telemetry, world, heldout
-        self.device = next(model.parameters()).device
-        self.precision = choose_precision(self.device, config.precision)
+        device = next(model.parameters()).device
+        self.precision = choose_precision(device, config.precision)
         if self.precision.warning:
             telemetry.message(self.precision.warning)
         self.total_steps = max(1, math.ceil(config.budget_tokens / plan.tokens_per_step))
@@ -150,11 +150,12 @@ class _Run:
         context = plan.batch(0, world.rank, world.size, 0, config.micros).tokens.shape[1]
         self.flops_per_step = plan.tokens_per_step * model.config.flops_per_token(context)
         flops = self.flops_per_step * self.total_steps
-        self.compiled, why = should_compile(config.compile, self.device, self.precision.dtype, flops)
+        self.compiled, why = should_compile(config.compile, device, self.precision.dtype, flops)
         telemetry.message(f"{self.precision.name} ({self.precision.reason}); {why}")
 
         model.train()
         self.weights = MasterWeights(model, self.precision.dtype, world)
+        self.device = next(self.weights.model.parameters()).device
         self.optimizers = build_optimizers(
             self.weights.masters,
             optimizer=config.optimizer,

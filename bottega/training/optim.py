@@ -112,7 +112,7 @@ class Optimizers:
                 buffer = torch.empty_like(p)
                 fill(buffer, value)
                 value = buffer
-            self.parts[part].state[p][entry] = value
+            self.parts[part].state[p][entry] = value.to(p.device)
 
     def zero_grad(self) -> None:
         """Drop all gradients."""

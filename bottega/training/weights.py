@@ -25,6 +25,9 @@ class MasterWeights:
         if world.size > 1 or dtype != torch.float32:
             self.model = copy.deepcopy(model)
         if world.size > 1:
+            device = next(model.parameters()).device
+            if device.type == "cuda":  # the given model may be on another process's card
+                self.model.to(torch.device("cuda", torch.cuda.current_device()))
             shard(self.model, dtype, world)
             self.masters = _trained(self.model)
             return

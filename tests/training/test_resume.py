@@ -11,6 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from bottega.training.interrupt import StopRequest
+
 from .conftest import random_shards
 
 PROGRAM = Path(__file__).parent / "run_training.py"
@@ -76,6 +78,14 @@ def test_a_killed_run_resumes_to_bitwise_equal_weights(
     assert "resumed from None" not in out
     assert_same_weights(whole, killed)
     assert steps_logged(killed) == list(range(1, 31))
+
+
+def test_the_second_ctrl_c_stops_at_once() -> None:
+    with StopRequest() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_ctrl_c_saves_says_so_and_the_same_command_goes_on(tmp_path: Path) -> None:
