@@ -24,6 +24,7 @@ from typing import Any
 
 from bottega.data.records import Document
 from bottega.data.sources import ReadOptions, SourceSpec, has_own_splits, open_source
+from bottega.errors import UserError
 from bottega.training.precision import choose_precision
 
 CONTEXT = 512
@@ -45,14 +46,26 @@ def prepare(folder: Path, uri: str, records: int, heldout_documents: int) -> Non
             if isinstance(record, Document):
                 yield record.text
 
-    tokenizer = Tokenizer.train(islice(texts("train"), records), VOCAB_SIZE)
+    def tokenizer_of(vocab_size: int) -> Tokenizer:
+        try:
+            return Tokenizer.train(islice(texts("train"), records), vocab_size)
+        except UserError:  # a small world has fewer words; the models keep the full vocabulary
+            if vocab_size < 1024:
+                raise
+            return tokenizer_of(vocab_size // 2)
+
+    tokenizer = tokenizer_of(VOCAB_SIZE)
     tokenizer.save(folder / "tokenizer")
     write_shards(
         encode_documents(tokenizer, islice(texts("train"), records)), folder / "shards", vocab_size=VOCAB_SIZE
     )
     heldout = list(islice(texts("heldout"), heldout_documents))
     (folder / "heldout.json").write_text(json.dumps(heldout))
-    print(f"{uri}: {records:,} documents at most, held out {sum(map(len, heldout)):,} characters", flush=True)
+    print(
+        f"{uri}: {records:,} documents at most, tokenizer of {tokenizer.vocab_size}, "
+        f"held out {sum(map(len, heldout)):,} characters",
+        flush=True,
+    )
 
 
 def ours(folder: Path, minutes: float, seed: int, given: argparse.Namespace) -> float:
