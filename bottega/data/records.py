@@ -20,7 +20,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. ``weight`` is its share in the training loss: 1 for assistants, 0 for others, unless a row says more."""
+    """One turn. ``weight`` is its share in the training loss; None: 1 for an assistant, 0 for others."""
 
     role: Role
     content: str
