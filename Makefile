@@ -8,6 +8,7 @@ help:            ## this list
 
 up:              ## set everything up, raise the embedded family, open it
 	@scripts/setup run
+	@command -v bottega >/dev/null || echo "To have the command bottega in this shell: source $(BIN)/activate"
 	@$(BIN)/bottega up
 
 test:            ## set everything up, run the tests

@@ -145,6 +145,11 @@ def _raise_family(recipe_name: str, models: list[str] | None, options: BuildOpti
     from bottega.lineage.home import Home
     from bottega.lineage.overview import Overview
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError(
+            "a family is built by one process; under torchrun every process would wait for the first one's lock. "
+            "docs/training.md shows how several processes train one model."
+        )
     family = recipes.load(recipe_name)
     source = recipe_name if recipe_name in recipes.shipped() else str(Path(recipe_name).absolute())
     try:
