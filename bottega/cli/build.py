@@ -147,7 +147,7 @@ def _raise_family(recipe_name: str, models: list[str] | None, options: BuildOpti
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError(
-            "a family is built by one process; under torchrun every process would wait for the first one's lock. "
+            "a family is built by one process; under torchrun the others would wait for its lock for ever. "
             "docs/training.md shows how several processes train one model."
         )
     family = recipes.load(recipe_name)
