@@ -9,9 +9,9 @@ import typer
 
 def add_to(app: typer.Typer) -> None:
     """Give the command line this file's verb."""
-    app.command(
-        epilog="Examples:\n\n`bottega doctor`\n\n`bottega doctor --device cuda --precision bfloat16`"
-    )(doctor)
+    app.command(epilog="Examples:\n\n`bottega doctor --measure`\n\n`bottega doctor --precision bfloat16`")(
+        doctor
+    )
 
 
 def doctor(
@@ -21,57 +21,38 @@ def doctor(
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option("--precision", help="What you would ask for.")
     ] = "auto",
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time matrix products: how fast each number format really is.")
+    ] = False,
 ) -> None:
     """Say what will be used here: device, precision and why, compiler, disk, home."""
-    import os
-    import platform
-    import shutil
-
-    import torch
     from rich.console import Console
     from rich.table import Table
 
     from bottega.lineage.card import own_version
     from bottega.lineage.home import Home
-    from bottega.training.precision import choose_precision
+    from bottega.training.environment import doctor_report
 
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    number = choose_precision(chosen, precision)
     home = Home()
-    place = next(folder for folder in (home.root, *home.root.parents) if folder.exists())
-    compiler = shutil.which("g++") or shutil.which("clang++")
+    found = doctor_report(device, precision, folder=home.root, measure=measure)
+    gpu = found.device_memory_bytes
     rows = [
         ("bottega", own_version()),
-        ("python", f"{platform.python_version()} on {platform.platform()}"),
-        ("torch", torch.__version__),
-        ("device", _device(chosen)),
-        ("precision", f"{number.name}: {number.reason}"),
-        ("threads", f"{torch.get_num_threads()} of {os.cpu_count()} cores"),
-        ("memory", _memory()),
-        ("compiler", compiler or "none: training runs uncompiled, more slowly (install g++)"),
-        ("home", f"{home.root} ({shutil.disk_usage(place).free / 2**30:.1f} GiB free)"),
+        ("python", found.python_version),
+        ("torch", found.torch_version),
+        ("device", f"{found.device}, {gpu / 2**30:.0f} GiB" if gpu else found.device),
+        ("precision", f"{found.precision.name}: {found.precision.reason}"),
+        ("cores", str(found.cores)),
+        ("memory", f"{found.memory_bytes / 2**30:.1f} GiB"),
+        ("compiler", found.compiler or "none: training runs uncompiled, more slowly (install g++)"),
+        ("home", f"{home.root} ({found.disk_free_bytes / 2**30:.1f} GiB free)"),
         ("built", ", ".join(home.names("model")) or "nothing yet: bottega up"),
     ]
+    rows += [(name, f"{flops / 1e12:.3g} TFLOP/s") for name, flops in found.matmul_flops.items()]
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for name, value in rows:
         table.add_row(f"[bold]{name}[/bold]", value)
     console = Console(highlight=False)
     console.print(table)
-    if number.warning:
-        console.print(number.warning, style="yellow")
-
-
-def _device(chosen: str) -> str:
-    import torch
-
-    if not chosen.startswith("cuda"):
-        return f"{chosen} (no CUDA device is visible)" if not torch.cuda.is_available() else chosen
-    properties = torch.cuda.get_device_properties(torch.device(chosen))
-    return f"{chosen}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB"
-
-
-def _memory() -> str:
-    import os
-
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return f"{pages / 2**30:.1f} GiB"
+    if found.precision.warning:
+        console.print(found.precision.warning, style="yellow")
