@@ -14,8 +14,9 @@ from bottega.training.distributed import World, shard, whole
 class MasterWeights:
     """``masters``: the float32 parameters that the optimiser updates; ``model``: what to compute with.
 
-    Alone and in float32 both are the given model. In bfloat16 the matrices of ``model`` are bfloat16 copies;
-    norms and biases stay float32. Among several processes both are a sharded copy, which casts as it gathers.
+    Alone and in float32 both are the given model. In bfloat16 the matrices of ``model``, and the biases added
+    to their products, are bfloat16 copies; norms stay float32. Among several processes both are a sharded
+    copy, which casts as it gathers.
     """
 
     def __init__(self, model: Decoder, dtype: torch.dtype, world: World) -> None:
@@ -33,8 +34,8 @@ class MasterWeights:
             return
         self.masters = _trained(model)
         if dtype != torch.float32:
-            for parameter in self.model.parameters():
-                if parameter.ndim >= 2:
+            for name, parameter in self.model.named_parameters():
+                if parameter.ndim >= 2 or name.endswith(".bias"):
                     parameter.data = parameter.data.to(dtype)
             computing = dict(self.model.named_parameters())
             self._copies = [computing[name] for name in self.masters]
