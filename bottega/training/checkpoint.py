@@ -61,7 +61,10 @@ class Checkpoints:
         self._world = world
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Write a checkpoint, then drop all but the newest two. On failure the earlier ones stay."""
+        """Write a checkpoint, then drop all but it and the one before. On failure the earlier ones stay.
+
+        One of a later step is dropped too: it is of a run that was begun again, or damaged.
+        """
         final = self.folder / f"step-{checkpoint.step:08d}"
         scratch = self.folder / f".writing-{final.name}"
         try:
@@ -113,7 +116,8 @@ class Checkpoints:
 
     def _prepare(self, checkpoint: Checkpoint, scratch: Path) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(scratch, ignore_errors=True)
+        for unfinished in self.folder.glob(".writing-*"):  # what a killed run left
+            shutil.rmtree(unfinished, ignore_errors=True)
         needed = sum(t.nbytes for t in (*checkpoint.weights.values(), *checkpoint.optimizer.values()))
         free = shutil.disk_usage(self.folder).free
         if free < needed:
@@ -152,7 +156,9 @@ class Checkpoints:
             shutil.rmtree(final)
         scratch.rename(final)
         _sync(self.folder)
-        for step in self._steps()[:-KEEP]:
+        steps = self._steps()
+        kept = [step for step in steps if step <= checkpoint.step][-KEEP:]
+        for step in set(steps).difference(kept):
             shutil.rmtree(self.folder / f"step-{step:08d}")
 
     def _read(self, folder: Path) -> Checkpoint:
@@ -165,6 +171,11 @@ class Checkpoints:
                     raise _DamagedError(f"{name} does not match its checksum")
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise _DamagedError(f"{type(error).__name__}: {error}") from error
+        if state["format"] != FORMAT:
+            raise UserError(
+                f"checkpoint {folder} has format {state['format']}, this version reads {FORMAT}. "
+                f"Go on with the version that wrote it, or delete {self.folder} to start again."
+            )
         self._require_same_run(folder, state["identity"])
         if state["sharded"]:
             weights, optimizer = self._read_shards(folder)

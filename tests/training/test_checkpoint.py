@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import bottega.training.checkpoint as checkpoint_module
 from bottega.errors import UserError
 from bottega.training.checkpoint import Checkpoint, Checkpoints
 
@@ -127,3 +128,26 @@ def test_a_disk_too_small_is_refused_before_anything_is_written(tmp_path: Path) 
         UserError, match=r"it needs \d+ MB and the disk has \d+ MB left; there is no earlier one"
     ):
         store(tmp_path).save(Checkpoint(1, weights, {}, {}))
+
+
+def test_a_run_begun_again_is_not_overtaken_by_the_checkpoints_of_the_one_before(tmp_path: Path) -> None:
+    for step in (100, 200, 5):
+        store(tmp_path).save(checkpoint(step))
+    found = store(tmp_path).newest()
+    assert found is not None
+    assert found.step == 5
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-00000005"]
+
+
+def test_what_a_killed_run_left_half_written_goes_with_the_next_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / ".writing-step-00000008").mkdir(parents=True)
+    store(tmp_path).save(checkpoint(9))
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-00000009"]
+
+
+def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(checkpoint_module, "FORMAT", 0)
+        store(tmp_path).save(checkpoint(1))
+    with pytest.raises(UserError, match="has format 0, this version reads 1"):
+        store(tmp_path).newest()
