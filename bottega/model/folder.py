@@ -57,11 +57,18 @@ def _flush(folder: Path) -> None:
 
 
 def _replace(folder: Path, partial: Path) -> None:
-    """Put ``partial`` in the place of ``folder``, which at no moment is half of either."""
+    """Put ``partial`` in the place of ``folder``, which at no moment is half of either.
+
+    Where that fails, what stood there stands again.
+    """
     if not folder.exists():
         partial.rename(folder)
         return
     old = folder.parent / f".{folder.name}.replaced-{os.getpid()}"
     folder.rename(old)
-    partial.rename(folder)
+    try:
+        partial.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)

@@ -18,6 +18,7 @@ from bottega.data.tokenizer import Tokenizer
 from bottega.errors import UserError
 from bottega.model.config import Family, ModelConfig
 from bottega.model.decoder import Decoder
+from bottega.model.folder import _replace
 from bottega.model.hub import load_model, save_model
 from bottega.model.init import initialise
 
@@ -315,3 +316,11 @@ def test_a_full_disk_is_said_and_leaves_no_half_model(standing: bool, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == (["m"] if standing else [])
     if standing:
         assert contents(folder) == before
+
+
+def test_a_model_that_cannot_be_replaced_stands_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    with pytest.raises(FileNotFoundError):
+        _replace(tmp_path / "model", tmp_path / "gone")
+    assert [p.name for p in tmp_path.rglob("*")] == ["model", "config.json"]
