@@ -147,22 +147,7 @@ def learn(
     quiet = not join_world(next(model.parameters()).device).is_first
     with Telemetry(run_dir, title=inputs.out.name, quiet=quiet, console=console) as telemetry:
         goal = objective or language_modelling
-        trained = train(model, goal, plan, train_config, run_dir, telemetry=telemetry)
-    _make_whole(model)
-    return trained
-
-
-def _make_whole(model: Decoder) -> None:
-    """Put whole parameters in the place of the shards that training over several processes leaves."""
-    import torch
-
-    from bottega.training.distributed import whole
-
-    for module in model.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            if hasattr(parameter, "full_tensor"):
-                plain = torch.nn.Parameter(whole(parameter.detach()), parameter.requires_grad)
-                module.register_parameter(name, plain)
+        return train(model, goal, plan, train_config, run_dir, telemetry=telemetry)
 
 
 def run_folder(inputs: StageInputs) -> Path:
