@@ -23,7 +23,7 @@ def choose(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) ->
     1).
 
     Temperature 0 is the likeliest token. With ``top_p`` below 1 only the likeliest tokens are kept, as few as
-    reach that mass (1904.09751).
+    reach that mass (1904.09751), and one at least.
     """
     if temperature == 0.0:
         return logits.argmax(dim=-1)
@@ -32,7 +32,7 @@ def choose(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) ->
         return _invert(probabilities, uniform)
     ranked, ids = probabilities.sort(dim=-1, descending=True, stable=True)
     before = ranked.cumsum(dim=-1) - ranked
-    kept = ranked.where(before < top_p, 0.0)
+    kept = ranked.where((before < top_p) | (before <= 0.0), 0.0)
     return ids.gather(1, _invert(kept, uniform)[:, None])[:, 0]
 
 

@@ -128,6 +128,12 @@ def test_top_p_keeps_the_fewest_tokens_that_reach_the_mass() -> None:
     torch.testing.assert_close(share, torch.tensor([0.0, 0.5 / 0.75, 0.0, 0.25 / 0.75]), atol=1.1e-3, rtol=0)
 
 
+def test_top_p_zero_keeps_the_likeliest_token() -> None:
+    logits = torch.tensor([[0.0, 2.0, 1.0]])
+    drawn = [choose(logits, torch.tensor([u]).double(), 1.0, 0.0).item() for u in (0.0, 0.5, 0.999)]
+    assert drawn == [1, 1, 1]
+
+
 def test_the_largest_draw_never_takes_an_impossible_token() -> None:
     logits = torch.tensor([[1.0, 0.3, float("-inf")]])
     largest = torch.tensor([1.0 - 2.0**-53], dtype=torch.float64)
