@@ -53,7 +53,7 @@ def read_answer(tokenizer: Tokenizer, ids: Sequence[int], mode: Mode, stop: str 
 def stop_ids(tokenizer: Tokenizer, mode: Mode, stop: str = "\n") -> set[int]:
     """The tokens that are sure to end an answer, so that no time is spent beyond it.
 
-    A token with more than a full stop before its line break ends nothing: its text belongs to the answer.
+    A token with more than a full stop before ``stop`` ends nothing: its text belongs to the answer.
     """
     marks = {i for i in (tokenizer.eot, tokenizer.im_end) if i is not None}
     if mode in ("chat", "plain"):
@@ -61,7 +61,7 @@ def stop_ids(tokenizer: Tokenizer, mode: Mode, stop: str = "\n") -> set[int]:
     return marks | {
         token
         for token, text in _texts(tokenizer).items()
-        if stop.encode() in text and text.partition(b"\n")[0].strip() in _FULL_STOPS
+        if stop.encode() in text and text.partition(stop.encode())[0].strip() in _FULL_STOPS
     }
 
 

@@ -85,10 +85,11 @@ def test_an_answer_outside_chat_is_its_first_line(tokenizer: Tokenizer) -> None:
     assert read_answer(tokenizer, tokenizer.encode("red\nblue"), "chat") == "red\nblue"
 
 
-def test_no_stop_token_swallows_a_word(tokenizer: Tokenizer) -> None:
-    for token in stop_ids(tokenizer, "completion") - {tokenizer.eot, tokenizer.im_end}:
-        before, line_break, _ = tokenizer.token_bytes(token).partition(b"\n")
-        assert line_break
+@pytest.mark.parametrize("stop", ["\n", "\n\n"])
+def test_no_stop_token_swallows_a_word(tokenizer: Tokenizer, stop: str) -> None:
+    for token in stop_ids(tokenizer, "completion", stop) - {tokenizer.eot, tokenizer.im_end}:
+        before, found, _ = tokenizer.token_bytes(token).partition(stop.encode())
+        assert found
         assert before.strip() in (b"", b".", "。".encode())
     assert set(tokenizer.encode("\n")) <= stop_ids(tokenizer, "completion")
 
