@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from bottega.stages.base import StageConfig
 
@@ -52,7 +52,10 @@ class TrainingConfig(StageConfig):
     )
     context: int = Field(512, ge=8, description="tokens in a row: the longest stretch the model sees at once")
     batch_tokens: int = Field(
-        8192, gt=0, description="tokens in a step, over all devices; a multiple of context"
+        8192,
+        gt=0,
+        validate_default=True,
+        description="tokens in a step, over all devices; a multiple of context",
     )
     optimizer: Literal["adamw", "muon"] = Field(
         "muon", description="adamw, or muon for the hidden matrices and adamw for the rest"
@@ -68,10 +71,19 @@ class TrainingConfig(StageConfig):
         1.0, gt=0, description="gradients with a larger global norm are scaled down to it"
     )
 
+    @field_validator("batch_tokens")
+    @classmethod
+    def _whole_rows(cls, value: int, info: ValidationInfo) -> int:
+        context = info.data.get("context")  # absent where it was refused itself
+        if context and value % context:
+            nearest = max(1, round(value / context)) * context
+            raise ValueError(f"{value} is not a multiple of context = {context}; the nearest is {nearest}")
+        return value
+
     @property
     def batch_rows(self) -> int:
         """Rows of ``context`` tokens in a step."""
-        return max(1, self.batch_tokens // self.context)
+        return self.batch_tokens // self.context
 
 
 def explicit_shape(shape: str | Shape, vocab_size: int, context: int) -> Any:

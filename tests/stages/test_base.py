@@ -62,3 +62,10 @@ def test_adapters_are_trained_by_adamw_unless_the_recipe_says_otherwise() -> Non
     assert parse({"budget_tokens": 5}).model_dump()["optimizer"] == "muon"
     assert parse({"budget_tokens": 5, "lora": {}}).model_dump()["optimizer"] == "adamw"
     assert parse({"budget_tokens": 5, "lora": {}, "optimizer": "muon"}).model_dump()["optimizer"] == "muon"
+
+
+@pytest.mark.parametrize(("context", "nearest"), [(600, 8400), (10_000, 10_000)])
+def test_a_batch_is_whole_rows_and_is_never_rounded_in_silence(context: int, nearest: int) -> None:
+    message = f"batch_tokens: 8192 is not a multiple of context = {context}; the nearest is {nearest}"
+    with pytest.raises(UserError, match=message):
+        stages.get("sft").Config.parse({"budget_tokens": 5, "context": context})
