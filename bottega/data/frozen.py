@@ -224,13 +224,8 @@ class _Freezing:
         for spec in specs:
             if has_own_splits(spec) and spec.records is None:
                 raise UserError(f"{spec.uri}: the source is endless; say how many with `records`")
-        self.specs, self.folder, self.options, self.dedup, self.progress = (
-            specs,
-            folder,
-            options,
-            dedup,
-            progress,
-        )
+        self.specs, self.folder, self.options = specs, folder, options
+        self.dedup, self.progress = dedup, progress
         self.exact, self.near = ExactDuplicates(), NearDuplicates()
         self.mixed_splits = any(map(has_own_splits, specs))
         self.train_keys: set[bytes] = set()
@@ -388,12 +383,17 @@ def _load_manifest(folder: Path) -> Manifest:
         raise UserError(f"{folder}: is not a frozen dataset: there is no manifest.json in it") from error
     except ValueError as error:
         raise UserError(f"{folder}/manifest.json: is damaged ({error}); freeze the dataset again") from error
-    if read.get("format") != _FORMAT:
+    try:
+        if read["format"] != _FORMAT:
+            raise UserError(
+                f"{folder}: is of format {read['format']}, this version reads {_FORMAT}; freeze it again"
+            )
+        sources = [
+            SourceManifest(**source | {part: PartManifest(**source[part]) for part in PARTS})
+            for source in read["sources"]
+        ]
+        return Manifest(read["digest"], read["dedup"], read["heldout_fraction"], sources)
+    except (KeyError, TypeError) as error:
         raise UserError(
-            f"{folder}: is of format {read.get('format')}, this version reads {_FORMAT}; freeze it again"
-        )
-    sources = [
-        SourceManifest(**source | {part: PartManifest(**source[part]) for part in PARTS})
-        for source in read["sources"]
-    ]
-    return Manifest(read["digest"], read["dedup"], read["heldout_fraction"], sources)
+            f"{folder}/manifest.json: is not a manifest of this version ({error}); freeze the dataset again"
+        ) from error

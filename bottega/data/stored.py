@@ -120,7 +120,7 @@ class RecordWriter:
     def _flush(self) -> None:
         import pyarrow as pa
 
-        if self._held_bytes:
+        if self._columns[0]:  # not their bytes: a body may be empty
             arrays = [pa.array(column, pa.string()) for column in self._columns]
             self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
         for column in self._columns:

@@ -29,7 +29,7 @@ from bottega.data.records import (
 )
 from bottega.data.sources import ReadOptions, SourceSpec, register_scheme
 from bottega.data.splits import content_key
-from bottega.data.stored import body_of, record_of
+from bottega.data.stored import RecordWriter, body_of, read_stored, record_of
 from bottega.errors import UserError
 from tests.data.files import ALPACA, documents, write_jsonl
 
@@ -328,3 +328,18 @@ RECORDS = st.one_of(
 @given(RECORDS)
 def test_every_kind_of_record_survives_storage(record: Record) -> None:
     assert record_of(*body_of(record), HERE) == record
+
+
+def test_records_without_text_are_stored_like_any_other(tmp_path: Path) -> None:
+    records = [Document("", Origin("memory", str(row))) for row in range(3)]
+    with RecordWriter(tmp_path / "x.parquet") as writer:
+        for record in records:
+            writer.write(*body_of(record), record.origin)
+    assert list(read_stored(tmp_path / "x.parquet", "memory")) == records
+
+
+@pytest.mark.parametrize("written", ["[]", "{}", '{"format": 1}', '{"format": 1, "sources": [{"other": 1}]}'])
+def test_a_manifest_of_other_keys_says_to_freeze_again(tmp_path: Path, written: str) -> None:
+    (tmp_path / "manifest.json").write_text(written, "utf-8")
+    with pytest.raises(UserError, match=r"manifest\.json: is not a manifest .*freeze the dataset again"):
+        FrozenDataset(tmp_path)
