@@ -170,3 +170,11 @@ def test_beside_a_qwen3_model_transformers_keeps_our_tokenizer_free_of_normalisa
     (folder / "config.json").write_text(json.dumps({"model_type": "qwen3"}))
     text = "e\u0301 \u212b 2024"
     assert AutoTokenizer.from_pretrained(folder)(text)["input_ids"] == tokenizer.encode(text)
+
+
+def test_an_added_token_of_whitespace_has_a_row_too(tokenizer: Tokenizer) -> None:
+    space = {**tokenizer.model["added_tokens"][0], "id": tokenizer.vocab_size, "content": "    "}
+    added = [*tokenizer.model["added_tokens"], space]
+    wider = Tokenizer({**tokenizer.model, "added_tokens": added}, tokenizer.config)
+    assert wider.vocab_size == tokenizer.vocab_size + 1
+    assert max(wider.text_backend.encode("    ", add_special_tokens=False).ids) == tokenizer.vocab_size
