@@ -118,6 +118,10 @@ def _state(uri: str, data: Path | None) -> Any:
         return [
             [f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in _matches(Path(pattern).expanduser())
         ]
+    if scheme == "hf" and rest.startswith((".", "/", "~")):  # a local folder; the hub's own are pinned
+        folder = Path(rest.rpartition(":")[0]).expanduser()
+        files = (file for file in sorted(folder.rglob("*")) if file.is_file())
+        return [[f.relative_to(folder).as_posix(), f.stat().st_size, f.stat().st_mtime_ns] for f in files]
     if scheme == "python":
         import sys
 

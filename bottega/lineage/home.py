@@ -165,11 +165,14 @@ def write_text(path: Path, text: str) -> None:
     """Replace a text file at once."""
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)  # on a full disk, half of it would stay
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recipes.tiny import TINY, tiny_options
 
-from bottega.lineage.fingerprint import canonical, digest
+from bottega.lineage.fingerprint import canonical, dataset_key, digest
 from bottega.lineage.graph import Node
 from bottega.lineage.home import Home
-from bottega.lineage.recipe import parse
+from bottega.lineage.recipe import DatasetSpec, parse
 from bottega.lineage.resolve import Resolver
 
 MODELS = ("davinci", "code-davinci", "text-davinci", "text-davinci-scratch")
@@ -104,6 +104,17 @@ def test_a_file_that_changed_is_frozen_again(copied: Home, data: Path, tmp_path:
     assert not resolver.standing(Node("dataset", "code")).built
     assert resolver.standing(Node("dataset", "prose")).built
     assert stale(copied, moved, text) == {"code-davinci"}  # until it is frozen, nobody knows
+
+
+def test_a_local_hub_folder_that_changed_is_frozen_again(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "train.jsonl"
+    file.parent.mkdir()
+    file.write_text('{"text": "one"}\n', encoding="utf-8")
+    spec = DatasetSpec.model_validate({"sources": [f"hf:{tmp_path}:train"]})
+    before = dataset_key(spec, {}, None)
+    assert dataset_key(spec, {}, None) == before
+    file.write_text('{"text": "another"}\n', encoding="utf-8")
+    assert dataset_key(spec, {}, None) != before
 
 
 JSON = st.recursive(

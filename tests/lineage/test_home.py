@@ -63,6 +63,13 @@ def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path: Path) 
     assert [entry.name for entry in file.parent.iterdir()] == ["value.json"]
 
 
+def test_a_file_that_cannot_be_replaced_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "value.json" / "full").mkdir(parents=True)  # a folder stands where the file should
+    with pytest.raises(OSError):
+        write_json(tmp_path / "value.json", {"a": 1})
+    assert [entry.name for entry in tmp_path.iterdir()] == ["value.json"]
+
+
 def test_a_damaged_file_is_named_with_the_remedy(tmp_path: Path) -> None:
     file = tmp_path / "tiny.json"
     file.write_text('{"half": ', encoding="utf-8")
