@@ -279,7 +279,7 @@ class _Run:
 
     @torch.no_grad()
     def _evaluate(self) -> float:
-        """The loss on the held-out plan; not compiled on a CPU, where another graph costs more than it saves."""
+        """The loss on the held-out plan; plain on a CPU, where another graph costs more than it saves."""
         assert self.heldout is not None
         # On CUDA attention is compiled always: eager, it holds all S x S scores.
         stance = "force_eager" if self.device.type == "cpu" else "default"
