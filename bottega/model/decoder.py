@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from bottega.model.attention import Mask, attend, attend_cache, cache_mask, document_mask
 from bottega.model.cache import KVCache
 from bottega.model.config import ModelConfig
+from bottega.model.embedding import Embedding
 from bottega.model.rope import Rotary, rotate
 
 
@@ -111,7 +112,7 @@ class Trunk(nn.Module):
         super().__init__()
         # Given its storage, it draws no weights: on the meta device that would import the whole compiler.
         storage = torch.empty(config.vocab_size, config.hidden_size)
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, _weight=storage)
+        self.embed_tokens = Embedding(config.vocab_size, config.hidden_size, _weight=storage)
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_eps)
         self.rotary = Rotary(config.head_dim, config.rope_theta, config.rope_scaling)
