@@ -55,6 +55,7 @@ class Conversation:
         from bottega.engine.plain import stream
         from bottega.engine.text import TextStream
 
+        text = text.encode("utf-8", "replace").decode()  # what a pipe holds need not be UTF-8
         asked = [*self.messages, Message("user", text)]
         prompt = self._prompt(asked)
         room = self.model.config.max_positions - len(prompt)

@@ -190,7 +190,10 @@ def _read(uri: str, options: EvalOptions, split: Literal["train", "heldout", "al
     import bottega.data.school  # noqa: F401  (registers its URIs)
     from bottega.data.sources import ReadOptions, SourceSpec, open_source
 
-    read = ReadOptions(split=split, world_seed=options.world_seed, data=options.data)
+    # Nothing is trained on them, so that their licences keep no rows out.
+    read = ReadOptions(
+        split=split, world_seed=options.world_seed, data=options.data, include_nc=True, include_unclear=True
+    )
     return open_source(SourceSpec(uri=uri), read)
 
 

@@ -7,6 +7,7 @@ folder under ``models/`` is never half a model. Its evaluations run after that a
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,6 +153,8 @@ def _stands(resolver: Resolver, node: Node, family: Family, observer: Observer, 
     assert standing.path is not None and standing.fingerprint is not None
     if node.kind == "model":
         verify(standing.path)
+        # Killed between its model's last step and its own, a run stays behind.
+        shutil.rmtree(resolver.home.run(node.name, standing.fingerprint), ignore_errors=True)
     resolver.home.record(family, str(node), standing.fingerprint, resolver.identity(node))
     if node.kind == "model":
         _reword(resolver.recipe, node.name, standing.path)

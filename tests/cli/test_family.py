@@ -145,6 +145,12 @@ def test_a_conversation_remembers_and_begins_anew(home: Home) -> None:
     assert "".join(talk.ask(QUESTION)) == first
 
 
+def test_bytes_that_are_no_text_are_replaced_before_they_are_asked(home: Home) -> None:
+    talk = Conversation(find_model(home, "text-davinci"), "cpu", Sampling(max_tokens=1))
+    "".join(talk.ask("caf\udce9?"))  # latin-1 in a pipe, as Python reads it where no locale is set
+    assert talk.messages[0].content == "caf??"
+
+
 def test_a_stopped_answer_keeps_what_was_shown(home: Home) -> None:
     talk = Conversation(find_model(home, "text-davinci"), "cpu", Sampling(max_tokens=20))
     answer = talk.ask(QUESTION)

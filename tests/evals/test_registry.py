@@ -117,6 +117,12 @@ def test_prompts_of_a_file_are_scored(model: Decoder, tokenizer: Tokenizer, tmp_
     ]
 
 
+def test_prompts_without_a_licence_may_be_asked(subject: Subject, tmp_path: Path) -> None:
+    file = tmp_path / "sums.jsonl"
+    file.write_text('{"prompt": "What is 1 + 1?", "completion": "2"}\n', encoding="utf-8")
+    assert score(f"exact:file:{file}", subject, FEW).n == 1
+
+
 def test_a_talk_asks_for_its_last_answer() -> None:
     turns = (
         Message("user", "Hi"),

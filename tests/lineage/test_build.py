@@ -73,6 +73,13 @@ def test_a_second_build_makes_nothing(copied: Home, data: Path) -> None:
     assert heard.of("begin") == heard.of("evaluating") == []
 
 
+def test_a_run_that_outlived_its_model_is_cleared_away(copied: Home, data: Path) -> None:
+    card = read_card(copied.path("model", "davinci", copied.versions("model", "davinci")[0]))
+    (copied.run("davinci", card.fingerprint) / "work").mkdir(parents=True)
+    build(load(TINY), copied, tiny_options(data), Heard(), models=["davinci"])
+    assert not copied.run("davinci", card.fingerprint).exists()
+
+
 def test_one_changed_line_rebuilds_what_depends_on_it_and_nothing_else(copied: Home, data: Path) -> None:
     text = TINY.read_text(encoding="utf-8").replace("from_scratch = true", "from_scratch = true\nlr = 0.002")
     heard = Heard()
