@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
-LicenceClass = Literal["permissive", "share-alike", "nc", "unclear"]
+LicenceClass = Literal["permissive", "share-alike", "nc", "unclear"]  # the freest first
 
 UNSTATED = "unstated"
 NC_FOLDER = "non-commercial (folder nc)"
@@ -101,16 +101,7 @@ def classify(name: str) -> LicenceClass:
         return "nc"
     if _UNCLEAR.search(name):
         return "unclear"
-    bare, _ = _without_note(name)
-    order: tuple[LicenceClass, ...] = ("permissive", "share-alike", "nc", "unclear")
-    alternatives = re.split(r"\s+OR\s+", bare)
-    return min(
-        (
-            max((_classify_one(part) for part in re.split(r"\s+(?:AND|and)\s+", one)), key=order.index)
-            for one in alternatives
-        ),
-        key=order.index,
-    )
+    return _classify_expression(name)
 
 
 def let_in(name: str, *, include_nc: bool = False, include_unclear: bool = False) -> bool:
@@ -121,6 +112,31 @@ def let_in(name: str, *, include_nc: bool = False, include_unclear: bool = False
         or (kind == "nc" and include_nc)
         or (kind == "unclear" and include_unclear)
     )
+
+
+def _classify_expression(expression: str) -> LicenceClass:
+    order: tuple[LicenceClass, ...] = get_args(LicenceClass)
+    alternatives = _sides(expression, ("OR",))
+    if len(alternatives) > 1:
+        return min(map(_classify_expression, alternatives), key=order.index)
+    joined = _sides(expression, ("AND", "and"))
+    if len(joined) > 1:
+        return max(map(_classify_expression, joined), key=order.index)
+    inner = re.fullmatch(r"\((.*)\)", expression.strip())
+    return _classify_expression(inner[1]) if inner else _classify_one(_without_note(expression)[0])
+
+
+def _sides(expression: str, words: tuple[str, ...]) -> list[str]:
+    """What an operator joins, where it stands outside all parentheses."""
+    sides: list[list[str]] = [[]]
+    depth = 0
+    for word in expression.split():
+        if word in words and not depth:
+            sides.append([])
+        else:
+            sides[-1].append(word)
+            depth += word.count("(") - word.count(")")
+    return [" ".join(side) for side in sides]
 
 
 def _classify_one(name: str) -> LicenceClass:

@@ -58,6 +58,9 @@ def test_an_expression_takes_the_best_of_or_and_the_worst_of_and() -> None:
     assert classify("GPL-3.0 OR MIT") == "permissive"
     assert classify("MIT AND CC-BY-SA-4.0") == "share-alike"
     assert classify("MIT AND something odd") == "unclear"
+    assert classify("(Apache-2.0 OR BSD-3-Clause) AND GPL-3.0") == "share-alike"
+    assert classify("MIT AND (MPL-2.0 OR something odd)") == "share-alike"
+    assert classify("((something odd) OR (MIT AND ISC))") == "permissive"
     assert classify("Apache-2.0 AND Apache-2.0 WITH LLVM-exception AND BSD-3-Clause") == "permissive"
 
 
