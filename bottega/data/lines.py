@@ -17,7 +17,6 @@ from typing import Any, BinaryIO, cast
 
 from bottega.errors import UserError
 
-DEFAULT_MAX_ROW_BYTES = 8 * 1024 * 1024
 _BUFFER_BYTES = 1 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FOREIGN_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
