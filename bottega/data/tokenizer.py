@@ -267,7 +267,7 @@ class Tokenizer:
     def vocab_size(self) -> int:
         """One more than the largest id: the rows an embedding needs."""
         vocab: dict[str, int] = self.model["model"]["vocab"]
-        added = (token["id"] for token in self.model["added_tokens"])  # those of whitespace alone, too
+        added: list[int] = [token["id"] for token in self.model["added_tokens"]]  # whitespace alone, too
         return 1 + max(chain(vocab.values(), added))
 
     @cached_property
