@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -44,7 +45,14 @@ def join_world(device: torch.device) -> World:
     if not torch.distributed.is_initialized():
         # Weights and gradients travel on their device, the loop's own few numbers on the CPU.
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+        atexit.register(_leave_world)
     return World(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+
+def _leave_world() -> None:
+    """Join the threads of the connections: left running at exit, they now and then abort a finished run."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def shard(model: Decoder, dtype: torch.dtype, world: World) -> None:
