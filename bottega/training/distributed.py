@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,9 +51,15 @@ def join_world(device: torch.device) -> World:
 
 
 def _leave_world() -> None:
-    """Join the threads of the connections: left running at exit, they now and then abort a finished run."""
+    """Leave the process group before the interpreter is taken down, so that a finished run is not aborted.
+
+    gloo's threads outlive the group (DTensor's caches hold it), and one that still has the tensor of the last
+    exchange to release asks for the interpreter's lock: once finalization has begun, that ends the process
+    ("terminate called without an active exception"). Sleeping hands the lock over while it may still be had.
+    """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+        time.sleep(0.25)
 
 
 def shard(model: Decoder, dtype: torch.dtype, world: World) -> None:
