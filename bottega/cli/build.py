@@ -41,6 +41,14 @@ WorldOption = Annotated[
     int | None,
     typer.Option("--world-seed", help="Another world for the school to teach: other names, facts and tasks."),
 ]
+ScaleOption = Annotated[
+    float,
+    typer.Option(
+        "--scale",
+        min=0.0001,
+        help="Multiply every budget of tokens: 0.1 for a quick look, 10 for a machine with time.",
+    ),
+]
 PrecisionOption = Annotated[
     Literal["auto", "float32", "bfloat16"],
     typer.Option(
@@ -75,6 +83,7 @@ def up(
     include_unclear: UnclearOption = False,
     skip_bad_rows: SkipOption = False,
     world_seed: WorldOption = None,
+    scale: ScaleOption = 1.0,
     precision: PrecisionOption = "auto",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -84,8 +93,8 @@ def up(
     from bottega.lineage.options import BuildOptions
 
     options = BuildOptions(
-        data, include_nc, include_unclear, skip_bad_rows, world_seed, precision, device, compile, threads,
-        command=_typed(),
+        data, include_nc, include_unclear, skip_bad_rows, world_seed, scale, precision, device, compile,
+        threads, command=_typed(),
     )  # fmt: skip
     family = _raise_family(recipe, None, options)
     from bottega.cli.show import print_scoreboard
@@ -113,6 +122,7 @@ def build(
     include_unclear: UnclearOption = False,
     skip_bad_rows: SkipOption = False,
     world_seed: WorldOption = None,
+    scale: ScaleOption = 1.0,
     precision: PrecisionOption = "auto",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -129,8 +139,8 @@ def build(
     if names and everything:
         raise UserError("--all builds every model; leave out the names, or leave out --all.")
     options = BuildOptions(
-        data, include_nc, include_unclear, skip_bad_rows, world_seed, precision, device, compile, threads,
-        evaluate=evaluate, command=_typed(),
+        data, include_nc, include_unclear, skip_bad_rows, world_seed, scale, precision, device, compile,
+        threads, evaluate=evaluate, command=_typed(),
     )  # fmt: skip
     _raise_family(recipe, None if everything else names, options)
 
@@ -150,7 +160,7 @@ def _raise_family(recipe_name: str, models: list[str] | None, options: BuildOpti
             "a family is built by one process; under torchrun the others would wait for its lock for ever. "
             "docs/training.md shows how several processes train one model."
         )
-    family = recipes.load(recipe_name)
+    family = recipes.load(recipe_name).scaled(options.scale)
     source = recipe_name if recipe_name in recipes.shipped() else str(Path(recipe_name).absolute())
     try:
         with Overview(family, Console(soft_wrap=not sys.stdout.isatty())) as overview:

@@ -142,7 +142,8 @@ def chosen_family(name: str | None) -> tuple[Recipe, BuildOptions]:
     families = [family for family in home.families() if family.source != "imports"]  # those have no recipe
     recipe = load(name or (families[0].source if families else "school"))
     index = home.family(recipe.name)
-    return recipe, BuildOptions.recalled(index.options) if index else BuildOptions()
+    options = BuildOptions.recalled(index.options) if index else BuildOptions()
+    return recipe.scaled(options.scale), options
 
 
 def _print_json(value: object) -> None:

@@ -115,9 +115,20 @@ def build(
         except Exception as error:
             report.failed[node] = error
             observer.failed(node, error)
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            if _disk_is_full(error):
                 break  # nothing else would fit either
     return report
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Whether this, or what it was raised from, is the system's word that no space is left."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return True
+        if "No space left on device" in str(error):  # as safetensors and Arrow wrap it
+            return True
+        error = error.__cause__
+    return False
 
 
 def _build_node(
@@ -176,20 +187,25 @@ def _reword(recipe: Recipe, name: str, folder: Path) -> None:
 
 
 def evaluate(resolver: Resolver, name: str, observer: Observer, *, again: bool = False) -> Card:
-    """Run the evaluations that a built model's card does not have yet (or all), into the card."""
-    from bottega.lineage.evaluation import Evaluator
+    """Run the evaluations that a built model's card does not have as they are now (or all), into the card."""
+    from bottega.lineage.evaluation import Evaluator, settings
 
     folder = resolver.path(Node("model", name))
     card = read_card(folder)
     wanted = resolver.recipe.evaluations(name)
-    missing = [evaluation for evaluation in wanted if again or evaluation not in card.scores]
+    asked = {evaluation: settings(resolver, evaluation) for evaluation in wanted}
+    missing = [name for name in wanted if again or card.score_settings.get(name) != asked[name]]
     evaluator: Evaluator | None = None
     for evaluation in missing:
         observer.evaluating(Node("model", name), evaluation)
         evaluator = evaluator or Evaluator(resolver, folder)
         score = evaluator.score(evaluation)
         # One write for each: an interrupted evaluation loses at most itself.
-        card = card.model_copy(update={"scores": {**card.scores, evaluation: score.to_json()}})
+        scored = {
+            "scores": {**card.scores, evaluation: score.to_json()},
+            "score_settings": {**card.score_settings, evaluation: asked[evaluation]},
+        }
+        card = card.model_copy(update=scored)
         write_card(folder, card)
     ordered = {key: card.scores[key] for key in (*wanted, *card.scores) if key in card.scores}
     if list(ordered) != list(card.scores):

@@ -105,6 +105,9 @@ class Card(_Part):
     curves: dict[str, list[float]] = Field(default_factory=dict, description="tokens and loss, thinned")
     report: dict[str, Any] = {}
     scores: dict[str, dict[str, Any]] = {}
+    score_settings: dict[str, str] = Field(
+        default_factory=dict, description="evaluation -> digest of what it asked, cases and data included"
+    )
     samples: tuple[Sample, ...] = ()
     files: dict[str, Weights] = {}
     command: str = ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from bottega.evals import registry
 from bottega.evals.score import Score
 from bottega.lineage.card import read_card
+from bottega.lineage.fingerprint import digest, source_state
 from bottega.lineage.graph import Node
 from bottega.lineage.loading import load
 from bottega.lineage.resolve import Resolver
@@ -18,14 +19,30 @@ class Evaluator:
     def __init__(self, resolver: Resolver, folder: Path) -> None:
         model, tokenizer = load(folder, resolver.options.device)
         self._subject = registry.Subject(model, tokenizer, read_card(folder).speaks)
-        standing = {name: resolver.standing(Node("dataset", name)) for name in resolver.recipe.datasets}
-        self._options = registry.EvalOptions(
-            cases=resolver.recipe.info.eval_cases,
-            world_seed=resolver.options.world(resolver.recipe),
-            datasets={name: found.path for name, found in standing.items() if found.built and found.path},
-            data=resolver.options.data,
-        )
+        self._options = _options(resolver)
 
     def score(self, evaluation: str) -> Score:
         """Run one evaluation. Raises UserError for a name that means nothing."""
         return registry.score(evaluation, self._subject, self._options)
+
+
+def settings(resolver: Resolver, evaluation: str) -> str:
+    """A digest of what an evaluation asks at present: a score with another one is of other cases."""
+    options = _options(resolver)
+    kind, _, what = evaluation.partition(":")
+    dataset = Node("dataset", what.partition("/")[0])
+    if kind == "bits-per-byte" and dataset.name in options.datasets:
+        reads: object = resolver.standing(dataset).digest
+    else:
+        reads = source_state(what if ":" in what else "school:", options.data)
+    return digest([options.cases, options.documents, options.world_seed, options.seed, reads])
+
+
+def _options(resolver: Resolver) -> registry.EvalOptions:
+    standing = {name: resolver.standing(Node("dataset", name)) for name in resolver.recipe.datasets}
+    return registry.EvalOptions(
+        cases=resolver.recipe.info.eval_cases,
+        world_seed=resolver.options.world(resolver.recipe),
+        datasets={name: found.path for name, found in standing.items() if found.built and found.path},
+        data=resolver.options.data,
+    )

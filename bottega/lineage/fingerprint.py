@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -106,11 +107,11 @@ def dataset_key(spec: DatasetSpec, options: Mapping[str, Any], data: Path | None
     Files count by name, size and time, so an edited file is frozen again; whether its models are stale is
     then decided by the content digest, which a mere ``touch`` does not change.
     """
-    state = [_state(source.uri, data) for source in spec.sources]
+    state = [source_state(source.uri, data) for source in spec.sources]
     return digest({"identity": dataset_identity(spec, options), "state": state})
 
 
-def _state(uri: str, data: Path | None) -> Any:
+def source_state(uri: str, data: Path | None) -> Any:
     """What can be known of a source's state without reading it through."""
     scheme, _, rest = uri.partition(":")
     if scheme == "file":
@@ -141,6 +142,7 @@ def _matches(pattern: Path) -> list[Path]:
     return sorted(file for file in base.glob("/".join(parts)) if file.is_file())
 
 
+@cache
 def _school_digest() -> str:
     """A digest of the school's own source: another edition of it teaches other texts."""
     folder = resources.files("bottega.data.school")

@@ -12,13 +12,12 @@ if TYPE_CHECKING:
 
 def load(folder: Path, device: str = "auto") -> tuple[Decoder, Tokenizer]:
     """The model in the precision that ``bottega doctor`` names, ready to generate."""
-    import torch
-
     from bottega.data.tokenizer import Tokenizer
     from bottega.model.hub import load_model
+    from bottega.training.devices import choose_device
     from bottega.training.precision import choose_precision
 
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    chosen = choose_device(device)
     model = load_model(folder, dtype=choose_precision(chosen).dtype)
     return model.to(chosen).eval(), Tokenizer.load(folder)
 

@@ -20,6 +20,7 @@ class BuildOptions:
     include_unclear: bool = False
     skip_bad_rows: bool = False
     world_seed: int | None = None  # in place of the recipe's
+    scale: float = 1.0  # every budget of the recipe is multiplied by it; other models than the recipe's own
     # These change nothing in the result but its rounding.
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "auto"
@@ -52,6 +53,7 @@ class BuildOptions:
             "include_unclear": self.include_unclear,
             "skip_bad_rows": self.skip_bad_rows,
             "world_seed": self.world_seed,
+            "scale": self.scale,
         }
 
     @classmethod

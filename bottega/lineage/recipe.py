@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsA
 
 from bottega.data.sources import SourceSpec
 from bottega.errors import UserError
+from bottega.stages.knobs import TrainingConfig
 
 Role = Literal["model", "control", "base"]
 
@@ -161,6 +162,16 @@ class Recipe(_Frozen):
         """The family's name."""
         return self.info.name
 
+    def scaled(self, factor: float) -> Recipe:
+        """The same family with every budget of tokens multiplied, in whole steps and at least one of them."""
+        if factor == 1.0:
+            return self
+        models = {
+            name: spec.model_copy(update={"config": _scaled(spec.config, factor)})
+            for name, spec in self.models.items()
+        }
+        return self.model_copy(update={"models": MappingProxyType(models)})
+
     def evaluations(self, model: str) -> list[str]:
         """A model's evaluations, the lists of ``[evals]`` and the families of tasks unrolled, each once."""
         from bottega.evals.registry import expand
@@ -174,6 +185,13 @@ class Recipe(_Frozen):
         if spec.tokenizer is not None or not spec.parent:
             return spec.tokenizer
         return self.tokenizer_of(spec.parent[0])
+
+
+def _scaled(config: BaseModel, factor: float) -> BaseModel:
+    if not isinstance(config, TrainingConfig):
+        return config
+    steps = max(1, round(config.budget_tokens * factor / config.batch_tokens))
+    return config.model_copy(update={"budget_tokens": steps * config.batch_tokens})
 
 
 def shipped() -> dict[str, str]:

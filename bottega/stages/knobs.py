@@ -61,7 +61,7 @@ class TrainingConfig(StageConfig):
         "muon", description="adamw, or muon for the hidden matrices and adamw for the rest"
     )
     lr: float = Field(3e-3, gt=0, description="peak learning rate of AdamW")
-    muon_lr: float = Field(0.02, gt=0, description="peak learning rate of Muon, where it is the optimizer")
+    muon_lr: float = Field(0.01, gt=0, description="peak learning rate of Muon, where it is the optimizer")
     warmup_fraction: float = Field(0.02, ge=0, le=1, description="share of the steps in which the rate rises")
     decay_fraction: float = Field(
         0.3, ge=0, le=1, description="share of the steps in which the rate falls to zero"

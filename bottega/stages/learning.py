@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -32,13 +31,11 @@ def device_of(inputs: StageInputs) -> torch.device:
     """The device to train on; sets the number of threads where the run names one."""
     import torch
 
+    from bottega.training.devices import choose_device
+
     if inputs.run.threads is not None:
         torch.set_num_threads(inputs.run.threads)
-    if inputs.run.device != "auto":
-        return torch.device(inputs.run.device)
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # torchrun's number of this process
+    return choose_device(inputs.run.device)
 
 
 def first_alone(inputs: StageInputs, make: Callable[[], T]) -> T:

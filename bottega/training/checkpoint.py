@@ -7,6 +7,7 @@ seconds, identity, and the SHA-256 of every file). No pickle anywhere.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -77,8 +78,8 @@ class Checkpoints:
             kept = self._steps()
             intact = f"that of step {kept[-1]} is intact" if kept else "there is no earlier one"
             raise UserError(
-                f"could not save the checkpoint of step {checkpoint.step} in {self.folder}: {error}; "
-                f"{intact}. Free some space and run the same command again."
+                f"could not save the checkpoint of step {checkpoint.step} in {self.folder}: "
+                f"{error.strerror or error}; {intact}. Free some space and run the same command again."
             ) from error
         return final
 
@@ -121,7 +122,8 @@ class Checkpoints:
         needed = sum(t.nbytes for t in (*checkpoint.weights.values(), *checkpoint.optimizer.values()))
         free = shutil.disk_usage(self.folder).free
         if free < needed:
-            raise OSError(f"it needs {needed / 1e6:.0f} MB and the disk has {free / 1e6:.0f} MB left")
+            what = f"it needs {needed / 1e6:.0f} MB and the disk has {free / 1e6:.0f} MB left"
+            raise OSError(errno.ENOSPC, what)
         scratch.mkdir()
 
     def _write(self, checkpoint: Checkpoint, scratch: Path) -> None:

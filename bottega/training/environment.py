@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bottega.training.compilation import cpp_compiler
+from bottega.training.devices import choose_device
 from bottega.training.precision import Precision, choose_precision
 
 
@@ -35,9 +36,7 @@ def doctor_report(
     """Look around. ``measure`` multiplies matrices for a second to tell how fast each dtype really is."""
     import torch
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    place = torch.device(device)
+    place = choose_device(device)
     on_gpu = place.type == "cuda"
     speeds = {}
     if measure:
@@ -45,7 +44,7 @@ def doctor_report(
             str(t).removeprefix("torch."): matmul_flops(place, t) for t in (torch.float32, torch.bfloat16)
         }
     return Environment(
-        device=torch.cuda.get_device_name(place) if on_gpu else platform.processor() or device,
+        device=torch.cuda.get_device_name(place) if on_gpu else platform.processor() or str(place),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_bytes=_memory_bytes(),
         device_memory_bytes=torch.cuda.get_device_properties(place).total_memory if on_gpu else 0,

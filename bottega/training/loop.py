@@ -38,7 +38,7 @@ class TrainConfig:
     budget_tokens: int  # tokens to train on, rounded up to whole steps
     optimizer: OptimizerName = "muon"  # muon: hidden matrices by Muon, all else by AdamW
     lr: float = 3e-3  # peak learning rate of AdamW
-    muon_lr: float = 0.005  # peak learning rate of Muon; small batches want it small
+    muon_lr: float = 0.01  # peak learning rate of Muon; small batches want it small
     betas: tuple[float, float] = (0.9, 0.95)  # AdamW's decay rates of the two moments
     eps: float = 1e-8  # AdamW's epsilon
     weight_decay: float = 0.1  # of matrices, times the learning rate; norms and biases have none

@@ -99,23 +99,29 @@ def _chunk(
     """Loss and gradient by ``hidden`` of some rows; adds to ``grad_weight`` (None: no gradients at all)."""
     logits = hidden @ weight.T  # [R, V]
     index = targets.unsqueeze(1)
-    # d loss / d logits = weight x (softmax - one-hot); the weights scale rows of width D, not of width V.
+    # d loss / d logits = weight x (softmax - one-hot); factors of a whole row scale rows of width D, not V.
     if torch.compiler.is_compiling():
         # One fused pass for the normaliser and one for the gradient; float32 logits are never written.
         normaliser = logits.float().logsumexp(-1, keepdim=True)
         nll = normaliser - logits.gather(1, index).float()
         hit = torch.arange(logits.shape[1], device=logits.device) == index
         grad = (logits.float() - normaliser).exp() - hit.float()
+        scale = weights.unsqueeze(1)
     else:
-        # Fewest passes of separate kernels.
-        log_probs = logits.log_softmax(-1, dtype=torch.float32)
-        nll = -log_probs.gather(1, index)
-        grad = log_probs.exp_().scatter_add_(1, index, torch.full_like(index, -1.0, dtype=torch.float32))
+        # Fewest passes of separate kernels, all but the first in place; the softmax is never normalised.
+        logits = logits.float()
+        peak = logits.amax(-1, keepdim=True)
+        hit = logits.gather(1, index) - peak
+        grad = logits.sub_(peak).exp_()
+        total = grad.sum(-1, keepdim=True)
+        nll = total.log() - hit
+        grad.scatter_add_(1, index, -total)
+        scale = weights.unsqueeze(1) / total
     loss = (nll.squeeze(1) * weights).sum()
     if grad_weight is None:
         return loss, None
     grad = grad.to(weight.dtype)
-    scale = weights.unsqueeze(1).to(hidden.dtype)
+    scale = scale.to(hidden.dtype)
     if grad.dtype == torch.float32:
         grad_weight.addmm_(grad.T, hidden * scale)
     else:

@@ -110,6 +110,18 @@ def test_an_evaluation_that_was_added_runs_without_a_build(copied: Home, data: P
     assert list(card.scores) == ["bits-per-byte:code", "bits-per-byte:prose"]
 
 
+def test_a_score_of_other_cases_than_the_recipe_asks_for_is_taken_again(copied: Home, data: Path) -> None:
+    text = TINY.read_text(encoding="utf-8").replace("seed = 3", "seed = 3\neval_cases = 7")
+    assert text != TINY.read_text(encoding="utf-8")
+    heard = Heard()
+    report = build(parse(text, "tiny.toml"), copied, tiny_options(data), heard, models=["davinci"])
+    assert report.built == []
+    assert heard.of("evaluating") == ["davinci bits-per-byte:prose"]
+    again = Heard()
+    build(parse(text, "tiny.toml"), copied, tiny_options(data), again, models=["davinci"])
+    assert again.of("evaluating") == []
+
+
 def test_a_deleted_model_is_built_again_to_the_same_weights(copied: Home, data: Path) -> None:
     before = weights(copied, "text-davinci")
     shutil.rmtree(copied.root / "models" / "text-davinci")
@@ -220,6 +232,18 @@ def test_a_build_that_was_killed_resumes_to_the_same_weights(copied: Home, data:
     assert card.report["resumed_from"] == 4
     assert weights(copied, name) == before
     assert not list((copied.root / "runs").iterdir())
+
+
+def test_a_full_disk_stops_the_build_at_once(
+    copied: Home, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(copied.root / "models")
+    usage = shutil.disk_usage(copied.root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    report = build(load(TINY), copied, tiny_options(data), Heard())
+    assert [str(node) for node in report.failed] == ["model davinci"]
+    assert "the disk has 0 MB left" in str(next(iter(report.failed.values())))
+    assert not report.skipped and not report.built
 
 
 TOGETHER = """

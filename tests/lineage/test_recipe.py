@@ -41,6 +41,16 @@ def test_a_sound_recipe_loads_with_its_types() -> None:
     assert recipe.tokenizer_of("text-davinci") == "tiny"
 
 
+def test_a_scaled_recipe_has_whole_steps_and_at_least_one() -> None:
+    def budgets(recipe: Recipe) -> list[int]:
+        return [spec.config.model_dump()["budget_tokens"] for spec in recipe.models.values()]
+
+    steps = [spec.config.model_dump()["batch_tokens"] for spec in tiny().models.values()]
+    assert budgets(tiny().scaled(0.5)) == [budget // 2 for budget in budgets(tiny())]
+    assert budgets(tiny().scaled(1e-4)) == steps
+    assert tiny().scaled(1.0) == tiny()
+
+
 def test_every_shipped_recipe_is_sound() -> None:
     assert "school" in shipped()
     for name in shipped():
