@@ -130,9 +130,13 @@ def _finish(resolver: Resolver, node: Node, out: Path, card: Card, result: stage
     """Put into the model's folder what belongs beside the weights: curves, samples, card."""
     from bottega.lineage.card import write_card
     from bottega.lineage.samples import sample
+    from bottega.training.telemetry import TENSORBOARD_FOLDER
 
     if result.curves.is_file():
         shutil.copyfile(result.curves, out / "metrics.jsonl")
+    board = result.curves.parent / TENSORBOARD_FOLDER
+    if board.is_dir():
+        shutil.copytree(board, out / TENSORBOARD_FOLDER)
     if card.curves:
         from bottega.lineage.curves import draw_curves
 

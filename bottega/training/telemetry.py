@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
+TENSORBOARD_FOLDER = "tensorboard"  # in a run's folder
 LINE_EVERY_S = 15.0  # without a terminal
 TENSORBOARD_EVERY_S = 10.0  # its import costs seconds, so it never delays the first step
 
@@ -33,7 +34,7 @@ class Telemetry:
         self._task: TaskID | None = None
         self._total = 0
         self._last_line = time.monotonic()
-        self._board = _TensorBoard(run_dir / "tensorboard")
+        self._board = _TensorBoard(run_dir / TENSORBOARD_FOLDER)
 
     def start(self, total_steps: int, done_steps: int = 0) -> None:
         """Begin, or go on after ``done_steps``; lines written beyond that are dropped, to come anew."""

@@ -18,6 +18,7 @@ from bottega.lineage.build import build, verify
 from bottega.lineage.card import read_card
 from bottega.lineage.home import Home
 from bottega.lineage.recipe import load, parse
+from bottega.training import telemetry
 
 HERE = Path(__file__).parents[1]
 
@@ -128,6 +129,16 @@ def test_a_deleted_model_is_built_again_to_the_same_weights(copied: Home, data: 
     report = build(load(TINY), copied, tiny_options(data), Heard())
     assert [str(node) for node in report.built] == ["model text-davinci"]
     assert weights(copied, "text-davinci") == before
+
+
+def test_what_was_written_for_tensorboard_moves_in_with_the_model(
+    copied: Home, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry, "TENSORBOARD_EVERY_S", 0.0)
+    shutil.rmtree(copied.root / "models" / "text-davinci")
+    build(load(TINY), copied, tiny_options(data), Heard())
+    folder = copied.path("model", "text-davinci", copied.versions("model", "text-davinci")[0])
+    assert list((folder / "tensorboard").glob("events.*"))
 
 
 def test_a_model_whose_weights_were_changed_is_refused_with_the_remedy(copied: Home, data: Path) -> None:

@@ -14,7 +14,7 @@ from bottega.data.school.draw import Draw
 from bottega.data.school.nouns import NUMBERS_EN, NUMBERS_ZH
 from bottega.data.school.registry import Language, Part, register_part
 from bottega.data.school.story_sums import COUNTED, HOLDERS, counted, deeds
-from bottega.data.school.sums import LIMIT, Move, draw_move
+from bottega.data.school.sums import LIMIT, Move, chains_in, draw_move
 from bottega.data.school.world import Split, World
 
 LICENCE = "Apache-2.0"
@@ -116,12 +116,15 @@ _FORMS = (_story, _story, _story, _sums, _said, _said, _boxes, _compared)
 def _item(name: str, language: Language) -> Callable[[World, Split, int], Document]:
     def item(world: World, split: Split, index: int) -> Document:
         draw = Draw(world, name, split, index, language)
-        pieces = [
-            _story(draw, language),
-            *(draw.one(_FORMS)(draw, language) for _ in range(draw.between(1, 3))),
-        ]
         between = "\n" if draw.chance(0.5) else "" if language == "zh" else " "
-        text = between.join(draw.shuffled(pieces))
+        while True:
+            pieces = [
+                _story(draw, language),
+                *(draw.one(_FORMS)(draw, language) for _ in range(draw.between(1, 8))),
+            ]
+            text = between.join(draw.shuffled(pieces))
+            if not chains_in(text):  # two sums side by side may happen to make one
+                break
         return Document(text, Origin(f"school:{name}", str(index), LICENCE))
 
     return item

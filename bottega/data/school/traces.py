@@ -275,7 +275,7 @@ def _item(name: str, language: Language) -> Callable[[World, Split, int], Docume
         draw = Draw(world, name, split, index, language)
         while True:
             lines = draw.one(_LAYOUTS)(draw, language)
-            if len(lines) < 8 and draw.chance(0.5):
+            for _ in range(draw.between(1, 4) if draw.chance(0.5) else 0):
                 lines += ["", *draw.one(_SHORT)(draw, language)]
             text = "\n".join(lines) + "\n"
             if may_show(draw, text):
