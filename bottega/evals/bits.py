@@ -1,4 +1,7 @@
-"""Bits per byte of held-out documents: how well a model predicts text, whatever its tokenizer."""
+"""Bits per byte of held-out text: how well a model predicts it, whatever its tokenizer.
+
+Of documents everything counts; of conversations what the assistant says, given what was said before.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 
+from bottega.data.records import Conversation
 from bottega.errors import UserError
 from bottega.evals.score import Score, bootstrap_ratio
 
@@ -20,15 +25,30 @@ if TYPE_CHECKING:
     from bottega.model.decoder import Decoder
 
 TEMPLATE = "<|endoftext|>{text}; every byte of the text counts, the end mark does not"
+CHAT_TEMPLATE = "the chat template; every byte of the assistant's turns counts, end marks do not"
+PLAIN_TEMPLATE = (
+    "<|endoftext|>{turns, one below the other}, where chat was never taught; "
+    "every byte of the assistant's turns counts"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a model reads, and which of it counts."""
+
+    tokens: NDArray[np.int64]  # [1 + n]: the first is read and never predicted
+    counted: NDArray[np.bool_]  # [n]: which of the n predictions count
+    size_bytes: int  # of the text that counts
+    text: str  # what was asked, for the digest of the cases
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of one document: ``tokens`` are read, the last ``scored`` of their successors are counted."""
+    """A stretch of one passage: S inputs and, shifted by one, their S targets."""
 
-    document: int
-    tokens: np.ndarray  # [S + 1]: S inputs and, shifted by one, their S targets
-    scored: int
+    passage: int
+    tokens: NDArray[np.int64]  # [S + 1]
+    counted: NDArray[np.bool_]  # [S]
 
 
 def bits_per_byte(
@@ -50,56 +70,137 @@ def bits_per_byte(
     Raises:
         UserError: no document has any text.
     """
-    stride = stride or max(1, context // 2)
     kept = [text for text in documents if text]
-    if not kept:
-        raise UserError(f"{name}: there is no held-out text to score; raise `heldout` or give more documents")
     eot, encoded = tokenizer.require("eot"), tokenizer.encode_batch(kept)
+    passages = [
+        Passage(np.array([eot, *ids], np.int64), np.ones(len(ids), bool), len(text.encode()), text)
+        for text, ids in zip(kept, encoded, strict=True)
+    ]
+    empty = {"empty_documents": float(len(documents) - len(kept))}
+    return _score(model, passages, context, stride, batch_tokens, name, TEMPLATE, seed, empty)
+
+
+def answer_bits_per_byte(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    conversations: Sequence[Conversation],
+    context: int,
+    *,
+    chat: bool,
+    name: str = "bits-per-byte",
+    stride: int | None = None,
+    batch_tokens: int = 8192,
+    seed: int = 0,
+) -> Score:
+    """The bits a model needs for each byte of what the assistant says, given all that was said before.
+
+    ``chat`` puts the conversation in the chat template; without it the turns stand one below the other, for
+    models that were never taught the template. Both are scores of the same cases.
+
+    Raises:
+        UserError: no assistant says anything.
+    """
+    read = _in_template if chat else _in_plain
+    passages = [read(tokenizer, conversation) for conversation in conversations]
+    kept = [passage for passage in passages if passage.size_bytes]
+    template = CHAT_TEMPLATE if chat else PLAIN_TEMPLATE
+    empty = {"empty_documents": float(len(passages) - len(kept))}
+    return _score(model, kept, context, stride, batch_tokens, name, template, seed, empty)
+
+
+def answers(conversation: Conversation) -> list[str]:
+    """What the assistant says, as far as it counts."""
+    return [message.content for message in conversation.messages if message.loss_weight > 0]
+
+
+def _in_template(tokenizer: Tokenizer, conversation: Conversation) -> Passage:
+    from bottega.data.chat import encode_chat
+
+    encoded = encode_chat(tokenizer, conversation.messages)
+    assert encoded.weights is not None
+    ends = (tokenizer.im_end, tokenizer.eot)
+    counted = [w > 0 and i not in ends for w, i in zip(encoded.weights, encoded.ids, strict=True)]
+    return _passage(encoded.ids, counted, conversation)
+
+
+def _in_plain(tokenizer: Tokenizer, conversation: Conversation) -> Passage:
+    ids, counted = [tokenizer.require("eot")], [False]
+    *turns, newline = tokenizer.encode_batch([*(m.content for m in conversation.messages), "\n"])
+    for message, turn in zip(conversation.messages, turns, strict=True):
+        ids += [*turn, *newline]
+        counted += [message.loss_weight > 0] * len(turn) + [False] * len(newline)
+    return _passage(ids, counted, conversation)
+
+
+def _passage(ids: list[int], counted: list[bool], conversation: Conversation) -> Passage:
+    size = sum(len(answer.encode()) for answer in answers(conversation))
+    asked = repr([(message.role, message.content) for message in conversation.messages])
+    return Passage(np.array(ids, np.int64), np.array(counted[1:], bool), size, asked)
+
+
+def _score(
+    model: Decoder,
+    passages: list[Passage],
+    context: int,
+    stride: int | None,
+    batch_tokens: int,
+    name: str,
+    template: str,
+    seed: int,
+    details: dict[str, float],
+) -> Score:
+    stride = stride or max(1, context // 2)
+    if not passages:
+        raise UserError(f"{name}: there is no held-out text to score; raise `heldout` or give more documents")
     windows = [
         window
-        for index, ids in enumerate(encoded)
-        for window in _windows(index, np.array([eot, *ids], np.int64), context, stride)
+        for index, passage in enumerate(passages)
+        for window in _windows(index, passage, context, stride)
     ]
-    nats = np.zeros(len(kept))
+    nats = np.zeros(len(passages))
     for batch in _batches(windows, batch_tokens):
-        np.add.at(nats, [w.document for w in batch], _score_batch(model, batch))
+        np.add.at(nats, [w.passage for w in batch], _score_batch(model, batch))
     bits = (nats / math.log(2)).tolist()
-    sizes = [float(len(text.encode())) for text in kept]
+    sizes = [float(passage.size_bytes) for passage in passages]
     low, high = bootstrap_ratio(bits, sizes, seed)
     return Score(
         name,
         sum(bits) / sum(sizes),
         low,
         high,
-        len(kept),
+        len(passages),
         "bits/byte",
         higher_is_better=False,
         seed=seed,
-        template=TEMPLATE,
-        cases=hashlib.sha256("\0".join(kept).encode()).hexdigest()[:16],
+        template=template,
+        cases=hashlib.sha256("\0".join(p.text for p in passages).encode()).hexdigest()[:16],
         outcomes=tuple(bits),
         sizes=tuple(sizes),
         details={
             "bytes": sum(sizes),
-            "tokens": float(sum(map(len, encoded))),
-            "empty_documents": float(len(documents) - len(kept)),
+            "tokens": float(sum(int(p.counted.sum()) for p in passages)),
+            **details,
         },
     )
 
 
-def _windows(document: int, tokens: np.ndarray, context: int, stride: int) -> Iterator[Window]:
-    """Windows over ``tokens`` [1 + n] that score each of its n successors exactly once."""
-    done, end = 0, min(context, len(tokens) - 1)
-    while done < len(tokens) - 1:
+def _windows(index: int, passage: Passage, context: int, stride: int) -> Iterator[Window]:
+    """Windows over a passage in which every token that counts does so exactly once."""
+    tokens, total = passage.tokens, len(passage.counted)
+    done, end = 0, min(context, total)
+    while done < total:
         start = max(0, end - context)
-        yield Window(document, tokens[start : end + 1], end - done)
-        done, end = end, min(end + stride, len(tokens) - 1)
+        counted = passage.counted[start:end].copy()
+        counted[: done - start] = False
+        if counted.any():
+            yield Window(index, tokens[start : end + 1], counted)
+        done, end = end, min(end + stride, total)
 
 
 def _batches(windows: list[Window], batch_tokens: int) -> Iterator[list[Window]]:
     """Windows of like length together, at most ``batch_tokens`` a batch, padding included."""
     batch: list[Window] = []
-    for window in sorted(windows, key=lambda w: (len(w.tokens), w.document)):
+    for window in sorted(windows, key=lambda w: (len(w.tokens), w.passage)):
         if batch and (len(batch) + 1) * len(window.tokens) > batch_tokens:
             yield batch
             batch = []
@@ -109,8 +210,8 @@ def _batches(windows: list[Window], batch_tokens: int) -> Iterator[list[Window]]
 
 
 @torch.inference_mode()
-def _score_batch(model: Decoder, batch: list[Window]) -> np.ndarray:
-    """The nats of the scored tokens of each window, [B]. Padding is on the right, seen by no real token."""
+def _score_batch(model: Decoder, batch: list[Window]) -> NDArray[np.float64]:
+    """The nats of the counted tokens of each window, [B]. Padding is on the right, seen by no real token."""
     width = max(len(w.tokens) for w in batch) - 1
     inputs = np.zeros((len(batch), width), np.int64)
     targets = np.zeros((len(batch), width), np.int64)
@@ -118,7 +219,7 @@ def _score_batch(model: Decoder, batch: list[Window]) -> np.ndarray:
     for row, window in enumerate(batch):
         n = len(window.tokens) - 1
         inputs[row, :n], targets[row, :n] = window.tokens[:-1], window.tokens[1:]
-        counted[row, n - window.scored : n] = True
+        counted[row, :n] = window.counted
     device = next(model.parameters()).device
     tokens = torch.from_numpy(inputs).to(device)
     positions = torch.arange(width, device=device).expand_as(tokens)
@@ -133,4 +234,5 @@ def _score_batch(model: Decoder, batch: list[Window]) -> np.ndarray:
     )
     rows = torch.nonzero(mask)[:, 0]
     sums = torch.zeros(len(batch), dtype=torch.float64, device=device).index_add_(0, rows, nats.double())
-    return sums.cpu().numpy()
+    total: NDArray[np.float64] = sums.cpu().numpy()
+    return total

@@ -130,11 +130,19 @@ def _school() -> tuple[Mapping[str, EvalTask], Mapping[str, str]]:
 
 
 def _bits(name: str, what: str, subject: Subject, options: EvalOptions) -> Score:
-    from bottega.evals.bits import bits_per_byte
+    from bottega.evals.bits import answer_bits_per_byte, bits_per_byte
 
-    context = options.context or subject.model.config.max_positions
-    heldout = _texts(what, options, "heldout", options.documents, lambda text: 1)
-    result = bits_per_byte(subject.model, subject.tokenizer, heldout, context, name=name, seed=options.seed)
+    model, tokenizer = subject.model, subject.tokenizer
+    context = options.context or model.config.max_positions
+    heldout = _records(what, options, "heldout", options.documents, lambda record: 1)
+    texts = [record.text for record in heldout if isinstance(record, Document)]
+    talks = [record for record in heldout if isinstance(record, Conversation)]
+    if talks and not texts:
+        result = answer_bits_per_byte(
+            model, tokenizer, talks, context, chat=subject.chat, name=name, seed=options.seed
+        )
+    else:
+        result = bits_per_byte(model, tokenizer, texts, context, name=name, seed=options.seed)
     dataset = options.datasets.get(what.partition("/")[0])
     floor = _ngram_floor(what, dataset, options.world_seed, options.data, options.documents)
     return result.with_context({NGRAM_FLOOR: floor}, ceiling=None)
@@ -144,31 +152,45 @@ def _bits(name: str, what: str, subject: Subject, options: EvalOptions) -> Score
 def _ngram_floor(
     what: str, dataset: Path | None, world_seed: int, data: Path | None, documents: int
 ) -> float:
-    """What a 5-gram model of characters makes of the same documents, after the beginning of the same text."""
+    """What a 5-gram model of characters makes of the same texts, after the beginning of the same training
+    text; of conversations, it reads and is asked for the answers alone."""
     from bottega.data.school.floors import ngram_bits_per_byte
 
     datasets = {} if dataset is None else {what.partition("/")[0]: dataset}
     options = EvalOptions(world_seed=world_seed, data=data, datasets=datasets)
-    heldout = _texts(what, options, "heldout", documents, lambda text: 1)
-    return ngram_bits_per_byte(_texts(what, options, "train", FLOOR_CHARS, len), heldout)
+    heldout = _records(what, options, "heldout", documents, lambda record: 1)
+    train = _records(what, options, "train", FLOOR_CHARS, lambda record: sum(map(len, _counted(record))))
+    sides = ([text for record in side for text in _counted(record)] for side in (train, heldout))
+    return ngram_bits_per_byte(*sides)
 
 
-def _texts(
-    what: str, options: EvalOptions, split: Split, amount: int, size: Callable[[str], int]
-) -> list[str]:
-    """The first documents of every source, in the proportions of the whole, ``amount`` in all."""
+def _counted(record: Document | Conversation) -> list[str]:
+    """The texts of a record whose bytes count."""
+    from bottega.evals.bits import answers
+
+    return [record.text] if isinstance(record, Document) else answers(record)
+
+
+def _records(
+    what: str,
+    options: EvalOptions,
+    split: Split,
+    amount: int,
+    size: Callable[[Document | Conversation], int],
+) -> list[Document | Conversation]:
+    """The first records with text of every source, in the proportions of the whole, ``amount`` in all."""
     streams = _streams(what, options, split)
     total = sum(share for share, _ in streams)
-    texts = []
+    found: list[Document | Conversation] = []
     for share, records in streams:
         left = max(1, round(amount * share / total))
         for record in records:
             if left <= 0:
                 break
-            if isinstance(record, Document) and record.text:
-                texts.append(record.text)
-                left -= size(record.text)
-    return texts
+            if isinstance(record, Document | Conversation) and any(_counted(record)):
+                found.append(record)
+                left -= size(record)
+    return found
 
 
 def _streams(what: str, options: EvalOptions, split: Split) -> list[tuple[int, Iterator[Record]]]:

@@ -5,9 +5,11 @@ import math
 import pytest
 import torch
 
+from bottega.data.chat import encode_chat
+from bottega.data.records import Conversation, Message
 from bottega.data.tokenizer import Tokenizer
 from bottega.errors import UserError
-from bottega.evals.bits import bits_per_byte
+from bottega.evals.bits import answer_bits_per_byte, bits_per_byte
 from bottega.model.decoder import Decoder
 
 SHORT = ["The cat sat.", "狗躺在火边。", "2 + 2 = 4", "x"]
@@ -84,3 +86,67 @@ def test_empty_documents_are_counted_and_nothing_else(model: Decoder, tokenizer:
 def test_no_text_at_all_is_an_error(model: Decoder, tokenizer: Tokenizer) -> None:
     with pytest.raises(UserError, match="no held-out text"):
         bits_per_byte(model, tokenizer, ["", ""], context=64)
+
+
+TALKS = [
+    Conversation((Message("user", "2 + 2?"), Message("assistant", "It is 4."))),
+    Conversation(
+        (
+            Message("user", "The cat?"),
+            Message("assistant", "It sat.", weight=0.0),
+            Message("user", "狗？"),
+            Message("assistant", "狗躺在火边。"),
+        )
+    ),
+]
+
+
+@torch.no_grad()
+def bits_of(model: Decoder, ids: list[int], counted: list[int]) -> float:
+    """The definition: the bits of the tokens at these places, each after all before it."""
+    logprobs = model.logits(model(torch.tensor([ids[:-1]])))[0].log_softmax(-1)
+    return -sum(logprobs[place - 1, ids[place]].item() for place in counted) / math.log(2)
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_of_a_conversation_the_answers_count_and_nothing_else(
+    chat: bool, model: Decoder, tokenizer: Tokenizer
+) -> None:
+    expected = []
+    for talk in TALKS:
+        if chat:
+            ids = encode_chat(tokenizer, talk.messages).ids
+            answer = tokenizer.encode("assistant\n" + talk.messages[-1].content)[
+                len(tokenizer.encode("assistant\n")) :
+            ]
+            last = len(ids) - 1 - len(tokenizer.encode("\n"))  # the end mark
+        else:
+            ids = [tokenizer.require("eot")]
+            for message in talk.messages:
+                ids += [*tokenizer.encode(message.content), *tokenizer.encode("\n")]
+            answer, last = tokenizer.encode(talk.messages[-1].content), len(ids) - len(tokenizer.encode("\n"))
+        assert ids[last - len(answer) : last] == answer
+        expected.append(bits_of(model, ids, list(range(last - len(answer), last))))
+    score = answer_bits_per_byte(model, tokenizer, TALKS, 128, chat=chat)
+    assert score.outcomes == pytest.approx(expected, rel=1e-5)
+    assert score.sizes == (len("It is 4."), len("狗躺在火边。".encode()))
+
+
+def test_a_long_conversation_is_read_in_windows_and_each_answer_counts_once(
+    model: Decoder, tokenizer: Tokenizer
+) -> None:
+    turns = [Message("user", "Where?"), Message("assistant", LONG)] * 2
+    score = answer_bits_per_byte(model, tokenizer, [Conversation(tuple(turns))], 32, chat=True)
+    assert score.details["tokens"] == 2 * len(tokenizer.encode(LONG))
+
+
+def test_chat_and_plain_are_scores_of_the_same_cases(model: Decoder, tokenizer: Tokenizer) -> None:
+    plain, chat = (answer_bits_per_byte(model, tokenizer, TALKS, 128, chat=way) for way in (False, True))
+    assert plain.cases == chat.cases
+    assert plain.template != chat.template
+
+
+def test_conversations_without_an_answer_are_an_error(model: Decoder, tokenizer: Tokenizer) -> None:
+    silent = Conversation((Message("user", "Hello?"),))
+    with pytest.raises(UserError, match="no held-out text"):
+        answer_bits_per_byte(model, tokenizer, [silent], 64, chat=True)

@@ -87,6 +87,22 @@ def test_bits_of_a_frozen_dataset_are_those_of_its_held_out_side(subject: Subjec
     assert score("bits-per-byte:mine", subject, options).n == manifest.records("heldout")
 
 
+def test_bits_of_conversations_are_those_of_the_answers_beside_a_floor(
+    model: Decoder, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"What is {i} + 1?", "completion": str(i + 1), "license": "MIT"} for i in range(50)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    freeze(
+        [SourceSpec(uri=f"file:{tmp_path}/a.jsonl")], tmp_path / "frozen", ReadOptions(heldout_fraction=0.3)
+    )
+    options = EvalOptions(documents=10, datasets={"talks": tmp_path / "frozen"})
+    for chat in (True, False):
+        result = score("bits-per-byte:talks", Subject(model, tokenizer, chat=chat), options)
+        assert result.n == 10
+        assert all(size in (1.0, 2.0) for size in result.sizes)
+        assert 0 < result.floors["5-gram-characters"] < 20
+
+
 def test_every_source_of_a_dataset_is_scored_in_proportion(subject: Subject, tmp_path: Path) -> None:
     sources = []
     for name, count in (("much", 300), ("little", 100)):
