@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Inches; the axes' units are inches too, with y downward.
-CARD_WIDTH, HEAD, SCORE_ROW, FOOT = 3.3, 0.56, 0.235, 0.27
+CARD_WIDTH, HEAD, SCORE_ROW, FOOT = 3.5, 0.56, 0.235, 0.27
 GAP_X, GAP_Y, MARGIN, TITLE, LEGEND = 0.62, 0.24, 0.42, 0.95, 0.55
-SCORES_SHOWN = 4
+SCORES_SHOWN = 6
 
 PAPER, INK, SOFT, FAINT, LINE = "#fbfaf7", "#1f2328", "#5d6570", "#9aa1ab", "#c9ced6"
 STAGES = {"pretrain": "#2f5d9b", "code": "#1f7a5c", "sft": "#b4561f", "import": "#6b4fa0"}
@@ -248,7 +248,7 @@ class _Drawing:
             color=SOFT if quiet else INK,
             fontweight="normal" if quiet else "bold",
         )
-        label_room = 1.12
+        label_room = 1.34
         self.text(x, y, label(score), 7, room=label_room, color=FAINT if quiet else SOFT)
         start, end = x + label_room + 0.08, value_right - 0.42
         if score.unit != "accuracy":
