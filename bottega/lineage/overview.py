@@ -194,7 +194,7 @@ class Overview:
         settled = sum(line.state in ("built", "found") for line in material)
         head = Text(self.recipe.info.title.en or self.recipe.name, style="bold")
         left = self._seconds_left()
-        head.append(f"   {duration(time.monotonic() - self._begun)} so far", style="dim")
+        head.append(f" · {duration(time.monotonic() - self._begun)} so far", style="dim")
         if left:
             head.append(f", about {duration(left)} left", style="dim")
         busy = next(
