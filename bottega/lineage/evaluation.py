@@ -42,6 +42,7 @@ def _options(resolver: Resolver) -> registry.EvalOptions:
     standing = {name: resolver.standing(Node("dataset", name)) for name in resolver.recipe.datasets}
     return registry.EvalOptions(
         cases=resolver.recipe.info.eval_cases,
+        documents=resolver.recipe.info.eval_cases,
         world_seed=resolver.options.world(resolver.recipe),
         datasets={name: found.path for name, found in standing.items() if found.built and found.path},
         data=resolver.options.data,

@@ -66,7 +66,7 @@ class RecipeInfo(_Frozen):
     eval_cases: int = Field(
         default=200,
         gt=0,
-        description="cases of each evaluation task; changes no model, so nothing is rebuilt",
+        description="cases of each evaluation, documents included; changes no model, so nothing is rebuilt",
     )
 
 

@@ -276,7 +276,8 @@ def _item(name: str, language: Language) -> Callable[[World, Split, int], Docume
         while True:
             lines = draw.one(_LAYOUTS)(draw, language)
             for _ in range(draw.between(1, 4) if draw.chance(0.5) else 0):
-                lines += ["", *draw.one(_SHORT)(draw, language)]
+                if sum(map(len, lines)) < 600:  # so that every document fits a context of 256 tokens
+                    lines += ["", *draw.one(_SHORT)(draw, language)]
             text = "\n".join(lines) + "\n"
             if may_show(draw, text):
                 break
