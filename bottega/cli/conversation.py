@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bottega.data.records import Message
+from bottega.engine.local import LocalEngine
+from bottega.engine.requests import GREEDY, Request, Sampling
 from bottega.errors import UserError
 
 LEAST_ROOM = 16  # tokens that an answer is never left with fewer of
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How an answer is drawn."""
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    max_tokens: int = 256
-    seed: int = 0
 
 
 @dataclass
@@ -28,7 +20,8 @@ class Conversation:
 
     folder: Path
     device: str = "auto"
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: Sampling = GREEDY
+    max_tokens: int = 256  # of an answer
     system: str = ""
     messages: list[Message] = field(default_factory=list)
     forgotten: int = 0  # messages that fit no more, in the last prompt
@@ -37,8 +30,9 @@ class Conversation:
         from bottega.lineage.loading import load, stop_ids
 
         self.name, self.speaks = _who(self.folder)
-        self.model, self.tokenizer = load(self.folder, self.device)
-        self._stop = stop_ids(self.tokenizer, speaks=self.speaks)
+        model, self.tokenizer = load(self.folder, self.device)
+        self._stop = frozenset(stop_ids(self.tokenizer, speaks=self.speaks))
+        self._engine = LocalEngine(model, self.tokenizer, slots=1)
 
     def clear(self) -> None:
         """Begin anew."""
@@ -46,46 +40,34 @@ class Conversation:
 
     def switch(self, folder: Path) -> None:
         """Go on with another model: it reads all that was said, as if it had said it."""
-        other = Conversation(folder, self.device, self.sampling, self.system)
+        other = Conversation(folder, self.device, self.sampling, self.max_tokens, self.system)
+        self.close()
         self.folder, self.name, self.speaks = other.folder, other.name, other.speaks
-        self.model, self.tokenizer, self._stop = other.model, other.tokenizer, other._stop
+        self._engine, self.tokenizer, self._stop = other._engine, other.tokenizer, other._stop
+
+    def close(self) -> None:
+        """Free the model."""
+        self._engine.close()
 
     def ask(self, text: str) -> Generator[str, None, None]:
         """The answer in pieces to be shown at once. What was shown is kept, even where the reader stops."""
-        from bottega.engine.plain import stream
-        from bottega.engine.text import TextStream
-
         text = text.encode("utf-8", "replace").decode()  # what a pipe holds need not be UTF-8
         asked = [*self.messages, Message("user", text)]
-        prompt = self._prompt(asked)
-        room = self.model.config.max_positions - len(prompt)
-        shown = TextStream(self.tokenizer)
+        sampling = replace(self.sampling, seed=self.sampling.seed + len(self.messages))
+        request = Request(self._prompt(asked), self.max_tokens, sampling, stop_ids=self._stop)
         said: list[str] = []
-        tokens = stream(
-            self.model,
-            prompt,
-            max_new_tokens=min(room, self.sampling.max_tokens),
-            stop_ids=self._stop,
-            temperature=self.sampling.temperature,
-            top_p=self.sampling.top_p,
-            seed=self.sampling.seed + len(self.messages),
-        )
         try:
-            for token in tokens:
-                piece = shown.push(token)
-                said.append(piece)
-                if piece:
-                    yield piece
-            rest = shown.finish()
-            said.append(rest)
-            if rest:
-                yield rest
+            with self._engine.submit(request) as events:
+                for event in events:
+                    said.append(event.text)
+                    if event.text:
+                        yield event.text
         finally:
             self.messages = [*asked, Message("assistant", "".join(said))]
 
     def _prompt(self, messages: list[Message]) -> list[int]:
         """The tokens of what was said; the oldest messages go first when they do not fit."""
-        limit = self.model.config.max_positions - LEAST_ROOM
+        limit = self._engine.capabilities.max_tokens - LEAST_ROOM
         kept = messages if self.speaks else messages[-1:]
         for start in range(len(kept)):
             ids = self._encode(kept[start:])

@@ -51,7 +51,7 @@ def lineage(recipe: FamilyOption = None, as_json: JsonOption = False, picture: P
     family, options = chosen_family(recipe)
     found = members(family, Home(), options)
     if as_json:
-        _print_json({"recipe": family.name, "models": [member.to_json() for member in found]})
+        print_json({"recipe": family.name, "models": [member.to_json() for member in found]})
     else:
         from rich.console import Console
 
@@ -80,7 +80,7 @@ def scoreboard(
             f"Build the family: bottega up --recipe {recipe or chosen.name}"
         )
     if as_json:
-        _print_json(board.to_json())
+        print_json(board.to_json())
     else:
         _print_board(board)
     for path in picture or ():
@@ -146,7 +146,8 @@ def chosen_family(name: str | None) -> tuple[Recipe, BuildOptions]:
     return recipe.scaled(options.scale), options
 
 
-def _print_json(value: object) -> None:
+def print_json(value: object) -> None:
+    """JSON on standard output, readable by people too."""
     import json
 
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -12,7 +12,8 @@ from bottega.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bottega.cli.conversation import Conversation, Sampling
+    from bottega.cli.conversation import Conversation
+    from bottega.engine.requests import Sampling
     from bottega.lineage.home import Home
 
 _HELP = """/new            begin a new conversation            开始新对话
@@ -60,9 +61,10 @@ def chat(
     ] = "auto",
 ) -> None:
     """Talk to a model: many turns, streamed, in English or Chinese. From a pipe, each line is a message."""
-    from bottega.cli.conversation import Sampling
+    from bottega.engine.requests import Sampling
 
-    converse(name, recipe, device, system, Sampling(temperature, top_p, max_tokens, seed))
+    sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed)
+    converse(name, recipe, device, system, sampling, max_tokens)
 
 
 def converse(
@@ -71,17 +73,19 @@ def converse(
     device: str = "auto",
     system: str = "",
     sampling: Sampling | None = None,
+    max_tokens: int = 256,
 ) -> None:
     """Hold the conversation until the user leaves."""
     from rich.console import Console
 
-    from bottega.cli.conversation import Conversation, Sampling
+    from bottega.cli.conversation import Conversation
+    from bottega.engine.requests import GREEDY
     from bottega.lineage.home import Home
     from bottega.lineage.names import find_model
 
     home = Home()
     folder = find_model(home, name or _best_chat(home, recipe), recipe)
-    conversation = Conversation(folder, device, sampling or Sampling(), system)
+    conversation = Conversation(folder, device, sampling or GREEDY, max_tokens, system)
     console = Console(highlight=False)
     if not sys.stdin.isatty():
         _from_pipe(conversation)

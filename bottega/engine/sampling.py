@@ -1,11 +1,24 @@
-"""Choosing a token from logits, with random numbers that belong to the request."""
+"""Choosing a token for every row of a batch, each under its own settings and with its own random numbers.
+
+Every operation works on each row alone, so that a row's token does not depend on the others.
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from bottega.engine.requests import GREEDY, Sampling
+from bottega.errors import UserError
+
+# Sorting a whole vocabulary costs ten times a softmax; the likeliest tokens nearly always decide.
+CANDIDATES = 128
 
 
 def request_seeds(seed: int, requests: int) -> list[int]:
@@ -13,32 +26,213 @@ def request_seeds(seed: int, requests: int) -> list[int]:
     return [int(np.random.SeedSequence([seed, request]).generate_state(1)[0]) for request in range(requests)]
 
 
-def uniforms(seed: int, steps: int) -> NDArray[np.float64]:
-    """The numbers in [0, 1) that a request's tokens are drawn with: a function of its seed alone."""
-    return np.random.Generator(np.random.Philox(seed)).random(steps)
+def uniforms(seed: int, choice: int, steps: int) -> NDArray[np.float64]:
+    """The numbers in [0, 1) that a choice's tokens are drawn with: a function of seed and choice alone."""
+    return np.random.Generator(np.random.Philox([seed, choice])).random(steps)
 
 
-def choose(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) -> Tensor:
-    """One token per row of logits [B, V], by inverting the cumulative distribution at ``uniform`` [B] in [0,
-    1).
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The tokens of one step; log-probabilities are those of the distribution that was drawn from.
 
-    Temperature 0 is the likeliest token. With ``top_p`` below 1 only the likeliest tokens are kept, as few as
-    reach that mass (1904.09751), and one at least.
+    Under temperature 0 it is the softmax of the logits after penalties and biases.
     """
-    if temperature == 0.0:
-        return logits.argmax(dim=-1)
-    probabilities = (logits.double() / temperature).softmax(dim=-1)
-    if top_p >= 1.0:
-        return _invert(probabilities, uniform)
-    ranked, ids = probabilities.sort(dim=-1, descending=True, stable=True)
-    before = ranked.cumsum(dim=-1) - ranked
-    kept = ranked.where((before < top_p) | (before <= 0.0), 0.0)
-    return ids.gather(1, _invert(kept, uniform)[:, None])[:, 0]
+
+    tokens: list[int]  # [B]
+    logprobs: list[float]  # [B], NaN where not asked for
+    top: list[tuple[tuple[int, float], ...]]  # [B], empty where not asked for
 
 
-def _invert(weights: Tensor, uniform: Tensor) -> Tensor:
-    """The first index whose cumulative weight exceeds ``uniform`` times the whole: never one of weight 0."""
-    cumulative = weights.cumsum(dim=-1)
+class BatchSampler:
+    """The sampling settings of a batch's rows, and what penalties have to know of what was said."""
+
+    def __init__(self, rows: int, vocab_size: int, device: torch.device) -> None:
+        self._vocab_size, self._device = vocab_size, device
+        self._settings: list[Sampling] = [GREEDY] * rows
+        self._report = [-1] * rows  # -1: no log-probabilities; else how many of the likeliest beside
+        self._uniforms: list[NDArray[np.float64]] = [np.zeros(1)] * rows
+        self._biases: dict[int, Tensor] = {}
+        self._said: dict[int, Tensor] = {}  # counts [V] of the answer's tokens, where penalties need them
+        self._seen: dict[int, Tensor] = {}  # bool [V]: in the prompt or the answer
+
+    def begin(
+        self,
+        row: int,
+        sampling: Sampling,
+        prompt: Sequence[int] | NDArray[np.int64],
+        *,
+        choice: int,
+        steps: int,
+        report: int = -1,
+    ) -> None:
+        """Give a row to a new request. ``report``: -1 for no log-probabilities, else how many of the
+        likeliest tokens to report beside each."""
+        self.end(row)
+        self._settings[row], self._report[row] = sampling, report
+        if sampling.temperature > 0:
+            self._uniforms[row] = uniforms(sampling.seed, choice, steps)
+        if sampling.logit_bias:
+            self._biases[row] = self._bias(sampling)
+        if sampling.penalises:
+            self._said[row] = torch.zeros(self._vocab_size, device=self._device)
+            self._seen[row] = torch.zeros(self._vocab_size, dtype=torch.bool, device=self._device)
+            self._seen[row][torch.as_tensor(np.asarray(prompt, np.int64), device=self._device)] = True
+
+    def end(self, row: int) -> None:
+        """The row stands idle."""
+        self._settings[row], self._report[row] = GREEDY, -1
+        for kept in (self._biases, self._said, self._seen):
+            kept.pop(row, None)
+
+    def draw(self, logits: Tensor, steps: Sequence[int], live: Sequence[int]) -> Drawn:
+        """One token per row of logits [B, V]; ``steps`` counts the tokens each row has drawn before.
+
+        Only the ``live`` rows' tokens mean anything.
+        """
+        rows = logits.shape[0]
+        changed = [row for row in live if row in self._biases or row in self._said]
+        if changed:
+            logits = logits.float().clone()
+            for row in changed:
+                logits[row] = self._changed(row, logits[row])
+        tokens = logits.argmax(dim=-1)
+        logprobs, top = [math.nan] * rows, [()] * rows  # type: list[float], list[tuple[tuple[int, float], ...]]
+        drawing = [row for row in live if self._settings[row].temperature > 0]
+        reporting = [row for row in live if self._report[row] >= 0 and row not in set(drawing)]
+        if drawing:
+            found = self._draw(logits[drawing].float(), drawing, [steps[row] for row in drawing])
+            tokens[torch.tensor(drawing, device=tokens.device)] = found.tokens
+            self._write(found, drawing, logprobs, top)
+        if reporting:
+            weights = logits[reporting].float().softmax(dim=-1)
+            self._write(_Choice(tokens[reporting], weights, None), reporting, logprobs, top)
+        chosen: list[int] = tokens.tolist()
+        for row in changed:
+            if row in self._said:
+                self._said[row][chosen[row]] += 1
+                self._seen[row][chosen[row]] = True
+        return Drawn(chosen, logprobs, top)
+
+    def _bias(self, sampling: Sampling) -> Tensor:
+        unknown = [token for token in sampling.logit_bias if not 0 <= token < self._vocab_size]
+        if unknown:
+            raise UserError(
+                f"logit_bias names token {unknown[0]}; the vocabulary ends at {self._vocab_size - 1}."
+            )
+        bias = torch.zeros(self._vocab_size, device=self._device)
+        bias[list(sampling.logit_bias)] = torch.tensor(
+            list(sampling.logit_bias.values()), device=self._device, dtype=torch.float32
+        )
+        return bias
+
+    def _changed(self, row: int, logits: Tensor) -> Tensor:
+        """Logits [V] after penalties and biases."""
+        settings = self._settings[row]
+        if row in self._said:
+            if settings.repetition_penalty != 1.0:
+                scaled = torch.where(
+                    logits > 0, logits / settings.repetition_penalty, logits * settings.repetition_penalty
+                )
+                logits = torch.where(self._seen[row], scaled, logits)
+            said = self._said[row]
+            logits = logits - settings.frequency_penalty * said - settings.presence_penalty * (said > 0)
+        return logits + self._biases[row] if row in self._biases else logits
+
+    def _draw(self, logits: Tensor, rows: list[int], steps: list[int]) -> _Choice:
+        """Draw for rows of logits [R, V] whose temperature is above 0."""
+        settings = [self._settings[row] for row in rows]
+        temperature = torch.tensor([[s.temperature] for s in settings], device=self._device)
+        uniform = torch.tensor(
+            [self._uniforms[row][step] for row, step in zip(rows, steps, strict=True)],
+            dtype=torch.float64,
+            device=self._device,
+        )
+        weights = (logits / temperature).softmax(dim=-1)
+        cut = [i for i, s in enumerate(settings) if s.truncates]
+        if not cut:
+            return _Choice(invert(weights, uniform), weights, None)
+        # Truncated rows are drawn in order of rank, the others in order of id: each row's way is its own.
+        ids = torch.empty(len(rows), dtype=torch.long, device=self._device)
+        whole = [i for i in range(len(rows)) if not settings[i].truncates]
+        if whole:
+            ids[whole] = invert(weights[whole], uniform[whole])
+        ranked, order = self._ranked(weights[cut], [settings[i] for i in cut])
+        ids[cut] = order.gather(1, invert(ranked, uniform[cut])[:, None])[:, 0]
+        kept = weights.clone()
+        kept[cut] = torch.zeros_like(weights[cut]).scatter_(1, order, ranked)
+        return _Choice(ids, weights, kept)
+
+    def _ranked(self, weights: Tensor, settings: list[Sampling]) -> tuple[Tensor, Tensor]:
+        """The weights that truncation keeps, likeliest first, all others 0, and their ids; both [R, K]."""
+        width = min(CANDIDATES, weights.shape[1])
+        ranked, order = weights.topk(width, dim=-1)
+        kept, enough = truncate(ranked, settings, self._vocab_size)
+        if width < weights.shape[1] and not bool(enough.all()):
+            ranked, order = weights.sort(dim=-1, descending=True, stable=True)
+            kept, _ = truncate(ranked, settings, self._vocab_size)
+        return kept, order
+
+    def _write(
+        self,
+        choice: _Choice,
+        rows: list[int],
+        logprobs: list[float],
+        top: list[tuple[tuple[int, float], ...]],
+    ) -> None:
+        """Report the log-probabilities that were asked for."""
+        asked = [i for i, row in enumerate(rows) if self._report[row] >= 0]
+        if not asked:
+            return
+        weights = choice.weights if choice.kept is None else choice.kept
+        weights = weights[asked].double()
+        logs = (weights / weights.sum(dim=-1, keepdim=True)).log()
+        values = logs.gather(1, choice.tokens[asked][:, None])[:, 0].tolist()
+        for i, value in zip(asked, values, strict=True):
+            logprobs[rows[i]] = value
+        most = max(self._report[rows[i]] for i in asked)
+        if most == 0:
+            return
+        best, ids = logs.topk(min(most, logs.shape[1]), dim=-1)
+        for i, values_row, ids_row in zip(asked, best.tolist(), ids.tolist(), strict=True):
+            pairs = zip(ids_row[: self._report[rows[i]]], values_row, strict=False)
+            top[rows[i]] = tuple((token, value) for token, value in pairs if value > -math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    tokens: Tensor  # [R]
+    weights: Tensor  # [R, V], the softmax at the temperature
+    kept: Tensor | None  # [R, V], what truncation left of it; None where nothing was truncated
+
+
+def truncate(ranked: Tensor, settings: Sequence[Sampling], vocab_size: int) -> tuple[Tensor, Tensor]:
+    """What top-k, top-p and min-p keep of the likeliest K weights [R, K] of a softmax over the vocabulary, in
+    falling order; and for each row whether those K decide it.
+
+    Each applies to what the one before has left, renormalised; one token stays at least.
+    """
+    device, width = ranked.device, ranked.shape[1]
+    top_k = torch.tensor([[min(s.top_k or vocab_size, vocab_size)] for s in settings], device=device)
+    top_p = torch.tensor([[s.top_p] for s in settings], dtype=torch.float64, device=device)
+    min_p = torch.tensor([[s.min_p] for s in settings], device=device)
+    within_k = torch.arange(width, device=device) < top_k
+    of_k = ranked.where(within_k, 0.0)
+    cumulative = of_k.cumsum(dim=-1, dtype=torch.float64)
+    # Where top-k keeps everything, top-p takes its share of the whole softmax, not of the ranks at hand.
+    mass = torch.where(top_k < vocab_size, cumulative[:, -1:], 1.0)
+    within_p = ((cumulative - of_k) < top_p * mass) | (top_p >= 1.0)
+    kept = within_k & within_p & (ranked >= min_p * ranked[:, :1])
+    kept[:, 0] = True
+    all_of_k = top_k[:, 0] <= width
+    whole_mass = top_k[:, 0] == vocab_size
+    nothing_beyond = ~kept[:, -1] | (ranked[:, -1] == 0)
+    return ranked.where(kept, 0.0), all_of_k | (whole_mass & nothing_beyond)
+
+
+def invert(weights: Tensor, uniform: Tensor) -> Tensor:
+    """The first index of each row [R, K] whose cumulative weight exceeds ``uniform`` [R] times the whole:
+    never one of weight 0."""
+    cumulative = weights.cumsum(dim=-1, dtype=torch.float64)
     total = cumulative[:, -1:]
     # u x total may round up to total itself, which nothing exceeds.
     target = torch.minimum(uniform[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))

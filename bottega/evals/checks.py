@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 
 from bottega.data.records import Check
-from bottega.errors import UserError
 
-NOT_BUILT_TESTS = "programs are judged by their tests, and the sandbox that runs them is not built yet"
 _MARK = re.compile(r"(?:[Aa]nswer|答案)\s*[:：]")
 
 
@@ -28,12 +26,7 @@ def final_answer(text: str) -> str:
 
 
 def is_correct(answer: str, check: Check) -> bool:
-    """Whether ``answer`` passes ``check``.
-
-    Raises:
-        UserError: the check runs a program.
-    """
-    if check.kind == "tests":
-        raise UserError(NOT_BUILT_TESTS)
+    """Whether ``answer`` passes ``check``, which is no program's (those are ``evals.programs``'s)."""
+    assert check.kind != "tests"
     given = normalised(final_answer(answer) if check.kind == "final" else answer)
     return any(given == normalised(accepted) for accepted in check.accepted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from bottega.data.records import Prompt
@@ -17,7 +17,6 @@ TEMPLATES: Mapping[Mode, str] = {
     "chat": "the chat template; the answer is the assistant's turn",
     "plain": "<|endoftext|>{text} and a new line, where chat was never taught; the next line is the answer",
 }
-_FULL_STOPS = (b"", b".", "。".encode())
 
 
 def encode_prompt(tokenizer: Tokenizer, prompt: Prompt, mode: Mode) -> list[int]:
@@ -40,37 +39,20 @@ def request_text(prompt: Prompt) -> str:
     return "\n".join(message.content for message in prompt.messages)
 
 
-def read_answer(tokenizer: Tokenizer, ids: Sequence[int], mode: Mode, stop: str = "\n") -> str:
-    """The answer in what the model produced: its turn in chat, else all before ``stop``."""
-    text = tokenizer.decode(list(ids))
+def stop_strings(mode: Mode, stop: str = "\n") -> tuple[str, ...]:
+    """What ends an answer, besides the end marks."""
+    return (stop,) if mode in ("completion", "fill") else ()
+
+
+def stop_ids(tokenizer: Tokenizer) -> frozenset[int]:
+    """The marks that end a turn or a document."""
+    return frozenset(i for i in (tokenizer.eot, tokenizer.im_end) if i is not None)
+
+
+def read_answer(text: str, mode: Mode, stop: str = "\n") -> str:
+    """The answer in what the model said: its turn in chat, else all before ``stop``."""
     if mode == "chat":
         return text
     if mode == "plain":  # whoever continues a request may begin with a blank line
         text = text.lstrip("\n")
     return text.partition(stop)[0]
-
-
-def stop_ids(tokenizer: Tokenizer, mode: Mode, stop: str = "\n") -> set[int]:
-    """The tokens that are sure to end an answer, so that no time is spent beyond it.
-
-    A token with more than a full stop before ``stop`` ends nothing: its text belongs to the answer.
-    """
-    marks = {i for i in (tokenizer.eot, tokenizer.im_end) if i is not None}
-    if mode in ("chat", "plain"):
-        return marks
-    return marks | {
-        token
-        for token, text in _texts(tokenizer).items()
-        if stop.encode() in text and text.partition(stop.encode())[0].strip() in _FULL_STOPS
-    }
-
-
-def _texts(tokenizer: Tokenizer) -> dict[int, bytes]:
-    """The bytes of every token; a vocabulary from elsewhere may have holes."""
-    texts = {}
-    for token in range(tokenizer.vocab_size):
-        try:
-            texts[token] = tokenizer.token_bytes(token)
-        except KeyError:
-            continue
-    return texts

@@ -2,14 +2,18 @@
 
 ``bits-per-byte:WHAT``  held-out documents of a recipe's dataset (``DATASET`` or ``DATASET/SOURCE``), of a
                         part of the school, or of any source by its URI
-``task:NAME``           a task of the school, as ``task:icl-en-8``; ``task:icl`` is all whose names begin so
+``task:NAME``           a task of the school, as ``task:icl-en-8``; ``task:icl`` is all whose names begin so;
+                        where programs are asked for, pass@1
+``pass@K:NAME``         a task of the school that asks for programs, as ``pass@10:programs-en``
+``tokens-per-second:NAME``  how fast a task of the school is answered
 ``exact:URI``           the answers of a source's prompts, such as ``exact:file:prompts.jsonl``
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
@@ -29,7 +33,8 @@ if TYPE_CHECKING:
 NGRAM_FLOOR = "5-gram-characters"
 FLOOR_CHARS = 1_000_000  # of training text that this floor is made of
 Split = Literal["train", "heldout"]
-KINDS = ("bits-per-byte", "task", "exact")
+KINDS = ("bits-per-byte", "task", "pass@K", "tokens-per-second", "exact")
+_PASS_AT = re.compile(r"pass@(\d{1,3})")
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class EvalOptions:
 
     cases: int = 200  # of a task, or prompts of a source
     documents: int = 200  # for bits per byte
+    document_chars: int = 8192  # of which a longer document gives its beginning
     world_seed: int = 0
     seed: int = 0  # of the bootstrap
     context: int | None = None  # tokens; the model's own by default
@@ -80,6 +86,10 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
         return _bits(name, what, subject, options)
     if kind == "task":
         return _task(name, what, subject, options)
+    if at := _PASS_AT.fullmatch(kind):
+        return _task(name, what, subject, options, k=int(at[1]))
+    if kind == "tokens-per-second":
+        return _speed(name, what, subject, options)
     prompts = (prompt for prompt in map(as_prompt, _read(what, options, "all")) if prompt is not None)
     mode: Mode = "chat" if subject.chat else "plain"
     return _exact(name, list(islice(prompts, options.cases)), mode, subject, options)
@@ -105,8 +115,11 @@ def _single(name: str, options: EvalOptions) -> list[str]:
 def _expand_one(name: str, datasets: list[str]) -> list[str]:
     tasks, parts = _school()
     kind, _, what = name.partition(":")
-    if kind == "task" and (found := _of_family(what, tasks)):
-        return [f"task:{task}" for task in found]
+    if kind in ("task", "tokens-per-second") and (found := _of_family(what, tasks)):
+        return [f"{kind}:{task}" for task in found]
+    at = _PASS_AT.fullmatch(kind)
+    if at and int(at[1]) and (found := [task for task in _of_family(what, tasks) if tasks[task].programs]):
+        return [f"{kind}:{task}" for task in found]
     if kind == "bits-per-byte" and (what.partition("/")[0] in datasets or what in parts or ":" in what):
         return [name]
     if kind == "exact" and ":" in what:
@@ -134,7 +147,7 @@ def _bits(name: str, what: str, subject: Subject, options: EvalOptions) -> Score
 
     model, tokenizer = subject.model, subject.tokenizer
     context = options.context or model.config.max_positions
-    heldout = _records(what, options, "heldout", options.documents, lambda record: 1)
+    heldout = _heldout(what, options)
     texts = [record.text for record in heldout if isinstance(record, Document)]
     talks = [record for record in heldout if isinstance(record, Conversation)]
     if talks and not texts:
@@ -144,24 +157,44 @@ def _bits(name: str, what: str, subject: Subject, options: EvalOptions) -> Score
     else:
         result = bits_per_byte(model, tokenizer, texts, context, name=name, seed=options.seed)
     dataset = options.datasets.get(what.partition("/")[0])
-    floor = _ngram_floor(what, dataset, options.world_seed, options.data, options.documents)
+    floor = _ngram_floor(
+        what, dataset, options.world_seed, options.data, options.documents, options.document_chars
+    )
     return result.with_context({NGRAM_FLOOR: floor}, ceiling=None)
 
 
 @lru_cache(maxsize=64)
 def _ngram_floor(
-    what: str, dataset: Path | None, world_seed: int, data: Path | None, documents: int
+    what: str, dataset: Path | None, world_seed: int, data: Path | None, documents: int, document_chars: int
 ) -> float:
     """What a 5-gram model of characters makes of the same texts, after the beginning of the same training
     text; of conversations, it reads and is asked for the answers alone."""
     from bottega.data.school.floors import ngram_bits_per_byte
 
     datasets = {} if dataset is None else {what.partition("/")[0]: dataset}
-    options = EvalOptions(world_seed=world_seed, data=data, datasets=datasets)
-    heldout = _records(what, options, "heldout", documents, lambda record: 1)
+    options = EvalOptions(
+        world_seed=world_seed,
+        data=data,
+        datasets=datasets,
+        documents=documents,
+        document_chars=document_chars,
+    )
     train = _records(what, options, "train", FLOOR_CHARS, lambda record: sum(map(len, _counted(record))))
-    sides = ([text for record in side for text in _counted(record)] for side in (train, heldout))
+    sides = (
+        [text for record in side for text in _counted(record)] for side in (train, _heldout(what, options))
+    )
     return ngram_bits_per_byte(*sides)
+
+
+def _heldout(what: str, options: EvalOptions) -> list[Document | Conversation]:
+    """The held-out records to score; of a long document, its beginning."""
+    records = _records(what, options, "heldout", options.documents, lambda record: 1)
+    return [
+        replace(record, text=record.text[: options.document_chars])
+        if isinstance(record, Document)
+        else record
+        for record in records
+    ]
 
 
 def _counted(record: Document | Conversation) -> list[str]:
@@ -219,16 +252,48 @@ def _read(uri: str, options: EvalOptions, split: Literal["train", "heldout", "al
     return open_source(SourceSpec(uri=uri), read)
 
 
-def _task(name: str, task_name: str, subject: Subject, options: EvalOptions) -> Score:
+def _task(name: str, task_name: str, subject: Subject, options: EvalOptions, k: int = 1) -> Score:
     from bottega.data.school.registry import TASKS, world
+    from bottega.evals.programs import pass_at_k
 
     task = TASKS[task_name]
     cases = task.cases(world(options.world_seed), options.cases)
-    mode: Mode = task.mode if task.mode != "chat" or subject.chat else "plain"
+    mode = _mode(task, subject)
+    if task.programs:
+        return pass_at_k(
+            subject.model,
+            subject.tokenizer,
+            cases,
+            mode,
+            k=k,
+            name=name,
+            context=options.context,
+            max_new_tokens=options.max_new_tokens,
+            seed=options.seed,
+        ).with_context({}, ceiling=1.0)
     result = _exact(name, cases, mode, subject, options, stop=task.stop)
-    if result.not_built:
-        return result
     return result.with_context(_task_floors(task_name, options.world_seed, options.cases), ceiling=1.0)
+
+
+def _mode(task: EvalTask, subject: Subject) -> Mode:
+    return task.mode if task.mode != "chat" or subject.chat else "plain"
+
+
+def _speed(name: str, task_name: str, subject: Subject, options: EvalOptions) -> Score:
+    from bottega.data.school.registry import TASKS, world
+    from bottega.evals.speed import tokens_per_second
+
+    task = TASKS[task_name]
+    cases = task.cases(world(options.world_seed), options.cases)
+    return tokens_per_second(
+        subject.model,
+        subject.tokenizer,
+        cases,
+        _mode(task, subject),
+        name=name,
+        context=options.context,
+        seed=options.seed,
+    )
 
 
 @lru_cache(maxsize=256)

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 Role = Literal["model", "control", "base"]
 _BEST, _MODEL, _ASIDE, _FLOOR, _CEILING = "#0b7a4b", "#2b5d9e", "#a8adb5", "#c0392b", "#7f8c8d"
-_UNIT_LABELS = {"accuracy": "% right", "bits/byte": "bits a byte, lower is better"}
+_UNIT_LABELS = {
+    "accuracy": "% right",
+    "bits/byte": "bits a byte, lower is better",
+    "tokens/s": "tokens a second",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,12 @@ class Scoreboard:
         yield self.table(part, title=title)
 
     def _width(self, column: str) -> int:
-        return max(len(_short(column)), len("00.0–00.0 "), len("↓ " + self._score(column).unit)) + 3
+        return max(len(_short(column)), len("00.0–00.0 "), len(self._unit(column))) + 3
+
+    def _unit(self, column: str) -> str:
+        """The better direction, and the unit."""
+        score = self._score(column)
+        return f"{'↑' if score.higher_is_better else '↓'} {'%' if score.unit == 'accuracy' else score.unit}"
 
     def table(self, columns: Sequence[str] | None = None, *, title: str | None = None) -> Table:
         """One line a model, an interval under every value, then the floors and the ceiling."""
@@ -118,9 +127,7 @@ class Scoreboard:
         table = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
         table.add_column("model", no_wrap=True)
         for column in columns:
-            unit = self._score(column).unit
-            head = f"{_short(column)}\n{'↑ %' if unit == 'accuracy' else '↓ ' + unit}"
-            table.add_column(head, justify="right", no_wrap=True)
+            table.add_column(f"{_short(column)}\n{self._unit(column)}", justify="right", no_wrap=True)
         for row in self.rows:
             name = Text(row.model, style="bold" if row.role == "model" else "dim")
             if row.role != "model":

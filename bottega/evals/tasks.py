@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING
 
 from bottega.data.records import Prompt
 from bottega.errors import UserError
-from bottega.evals.checks import NOT_BUILT_TESTS, is_correct
-from bottega.evals.prompting import TEMPLATES, Mode, encode_prompt, read_answer, request_text, stop_ids
+from bottega.evals.checks import is_correct
+from bottega.evals.prompting import (
+    TEMPLATES,
+    Mode,
+    encode_prompt,
+    read_answer,
+    request_text,
+    stop_ids,
+    stop_strings,
+)
 from bottega.evals.score import Example, Score, missing_score, proportion_score
 
 if TYPE_CHECKING:
@@ -34,16 +42,15 @@ def exact_match(
     keep_examples: int = 8,
     seed: int = 0,
 ) -> Score:
-    """The share of prompts answered right, with Wilson's interval.
+    """The share of prompts answered right, with Wilson's interval. Programs are scored by ``pass_at_k``.
 
     ``mode`` says how a prompt is put (``prompting.TEMPLATES``) and ``stop`` what ends an answer outside chat.
     ``max_new_tokens`` defaults to what the longest accepted answer needs. A prompt that leaves no room for
     its answer in the context counts as wrong, and in ``details["too_long"]``.
     """
-    from bottega.engine.plain import generate
+    from bottega.engine.local import LocalEngine
+    from bottega.engine.requests import Request
 
-    if any(prompt.check.kind == "tests" for prompt in prompts):
-        return missing_score(name, NOT_BUILT_TESTS)
     if not prompts:
         raise UserError(f"{name}: there are no prompts to score")
     context = context or model.config.max_positions
@@ -52,16 +59,13 @@ def exact_match(
     fits = [i for i, ids in enumerate(rendered) if len(ids) + room <= context]
     if not fits:
         return missing_score(name, f"no prompt leaves room for {room} tokens in a context of {context}")
-    produced = generate(
-        model,
-        [rendered[i] for i in fits],
-        max_new_tokens=room,
-        stop_ids=stop_ids(tokenizer, mode, stop),
-        batch_rows=even_batches(len(fits)),
-    )
+    ends, strings = stop_ids(tokenizer), stop_strings(mode, stop)
+    requests = [Request(rendered[i], room, stop_ids=ends, stop=strings) for i in fits]
+    with LocalEngine(model, tokenizer, slots=even_batches(len(fits)), max_tokens=context) as engine:
+        produced = engine.generate(requests)
     answers = [""] * len(prompts)
-    for i, ids in zip(fits, produced, strict=True):
-        answers[i] = read_answer(tokenizer, ids, mode, stop)
+    for i, (completion,) in zip(fits, produced, strict=True):
+        answers[i] = read_answer(completion.text, mode, stop)
     correct = [is_correct(a, p.check) for a, p in zip(answers, prompts, strict=True)]
     return proportion_score(
         name,

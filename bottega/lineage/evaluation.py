@@ -19,26 +19,29 @@ class Evaluator:
     def __init__(self, resolver: Resolver, folder: Path) -> None:
         model, tokenizer = load(folder, resolver.options.device)
         self._subject = registry.Subject(model, tokenizer, read_card(folder).speaks)
-        self._options = _options(resolver)
+        self._options = options_of(resolver)
 
-    def score(self, evaluation: str) -> Score:
-        """Run one evaluation. Raises UserError for a name that means nothing."""
-        return registry.score(evaluation, self._subject, self._options)
+    def score(self, evaluation: str, options: registry.EvalOptions | None = None) -> Score:
+        """Run one evaluation, with the recipe's options by default. Raises UserError for a name that means
+        nothing."""
+        return registry.score(evaluation, self._subject, options or self._options)
 
 
-def settings(resolver: Resolver, evaluation: str) -> str:
+def settings(resolver: Resolver, evaluation: str, options: registry.EvalOptions | None = None) -> str:
     """A digest of what an evaluation asks at present: a score with another one is of other cases."""
-    options = _options(resolver)
+    options = options or options_of(resolver)
     kind, _, what = evaluation.partition(":")
     dataset = Node("dataset", what.partition("/")[0])
     if kind == "bits-per-byte" and dataset.name in options.datasets:
         reads: object = resolver.standing(dataset).digest
     else:
         reads = source_state(what if ":" in what else "school:", options.data)
-    return digest([options.cases, options.documents, options.world_seed, options.seed, reads])
+    amounts = [options.cases, options.documents, options.document_chars]
+    return digest([*amounts, options.world_seed, options.seed, reads])
 
 
-def _options(resolver: Resolver) -> registry.EvalOptions:
+def options_of(resolver: Resolver) -> registry.EvalOptions:
+    """How a family's models are evaluated, as its recipe says."""
     standing = {name: resolver.standing(Node("dataset", name)) for name in resolver.recipe.datasets}
     return registry.EvalOptions(
         cases=resolver.recipe.info.eval_cases,

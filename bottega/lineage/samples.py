@@ -16,7 +16,8 @@ def sample(folder: Path, prompts: Sequence[str], *, chat: bool, device: str = "a
         return ()
     from bottega.data.chat import encode_chat
     from bottega.data.records import Message
-    from bottega.engine.plain import generate
+    from bottega.engine.local import LocalEngine
+    from bottega.engine.requests import Request
     from bottega.lineage.loading import beginning, load, stop_ids
 
     model, tokenizer = load(folder, device)
@@ -34,11 +35,8 @@ def sample(folder: Path, prompts: Sequence[str], *, chat: bool, device: str = "a
     if not short:
         return ()
     room = model.config.max_positions - max(map(len, short.values()))
-    answers = generate(
-        model,
-        list(short.values()),
-        max_new_tokens=min(LONGEST_ANSWER, room),
-        stop_ids=stop_ids(tokenizer, speaks=chat),
-    )
-    said = (tokenizer.decode(answer) for answer in answers)
+    ends = frozenset(stop_ids(tokenizer, speaks=chat))
+    requests = [Request(ids, min(LONGEST_ANSWER, room), stop_ids=ends) for ids in short.values()]
+    with LocalEngine(model, tokenizer, slots=len(requests)) as engine:
+        said = [completion.text for (completion,) in engine.generate(requests)]
     return tuple(Sample(prompt=prompt, answer=answer) for prompt, answer in zip(short, said, strict=True))

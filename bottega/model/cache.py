@@ -34,14 +34,19 @@ class KVCache:
         self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
         self.extent = capacity
         self._rows = torch.arange(rows, device=device)
-        self._selected = False
 
-    def select(self, rows: Tensor) -> KVCache:
-        """The same memory as a cache of these rows only, with an ``extent`` of its own."""
-        selection = copy.copy(self)
-        selection._rows = rows
-        selection._selected = True
-        return selection
+    def narrow(self, first: int, rows: int) -> KVCache:
+        """The same memory as a cache of ``rows`` neighbouring rows, with an ``extent`` of its own."""
+        part = copy.copy(self)
+        part.keys = [keys[first : first + rows] for keys in self.keys]
+        part.values = [values[first : first + rows] for values in self.values]
+        part._rows = torch.arange(rows, device=self._rows.device)
+        return part
+
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        """Copy the first ``tokens`` slots of one row into another."""
+        for kept in (*self.keys, *self.values):
+            kept[target, :, :tokens] = kept[source, :, :tokens]
 
     def write(self, layer: int, k: Tensor, v: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Store k, v [B, KV, S, hd] at positions [B, S]; return all up to ``extent`` as [B, KV, extent,
@@ -54,7 +59,4 @@ class KVCache:
         )  # [B, S, KV, hd]: the indexed dimensions come first
         keys[where] = k.transpose(1, 2)
         values[where] = v.transpose(1, 2)
-        keys, values = keys[:, :, : self.extent], values[:, :, : self.extent]
-        if self._selected:
-            keys, values = keys[self._rows], values[self._rows]
-        return keys, values
+        return keys[:, :, : self.extent], values[:, :, : self.extent]

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from bottega.data.records import Check
-from bottega.errors import UserError
 from bottega.evals.checks import final_answer, is_correct
 
 
@@ -42,8 +41,3 @@ def test_final_reads_after_the_last_mark_or_else_the_last_line(text: str, final:
 def test_final_is_held_to_the_same_normalisation() -> None:
     assert is_correct("3 + 4 = 7.\nAnswer: 7.", Check("final", ("7",)))
     assert not is_correct("Answer: 17", Check("final", ("7",)))
-
-
-def test_programs_wait_for_the_sandbox() -> None:
-    with pytest.raises(UserError, match="sandbox"):
-        is_correct("def f(): pass", Check("tests", tests="assert True"))

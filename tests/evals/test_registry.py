@@ -65,10 +65,19 @@ def test_a_request_is_put_in_the_template_only_to_a_model_that_was_taught_it(
     assert chat.cases == base.cases
 
 
-def test_programs_are_not_built_and_have_no_floor(subject: Subject) -> None:
-    result = score("task:programs-en", subject, FEW)
-    assert "sandbox" in result.not_built
-    assert result.floors == {}
+@pytest.mark.parametrize("name", ["task:programs-en", "pass@1:programs-en", "pass@3:code-write-zh"])
+def test_programs_are_judged_by_their_tests_and_have_no_floor(subject: Subject, name: str) -> None:
+    result = score(name, subject, FEW)
+    assert (result.n, result.value, result.floors) == (4, 0.0, {})  # random weights write no program
+    assert result.details["tries"] == (6 if "@3" in name else 1)
+    assert all("assert " in example.expected[0] for example in result.examples)
+
+
+def test_pass_at_k_is_of_tasks_that_ask_for_programs() -> None:
+    assert expand(["pass@10:programs"]) == ["pass@10:programs-en", "pass@10:programs-zh"]
+    for name in ("pass@10:entailment-en", "pass@0:programs-en", "pass@x:programs-en"):
+        with pytest.raises(UserError, match="there is no evaluation"):
+            expand([name])
 
 
 def test_bits_of_a_part_of_the_school_stand_beside_a_5_gram_model(subject: Subject) -> None:
@@ -85,6 +94,21 @@ def test_bits_of_a_frozen_dataset_are_those_of_its_held_out_side(subject: Subjec
     )
     options = EvalOptions(documents=100, datasets={"mine": tmp_path / "frozen"})
     assert score("bits-per-byte:mine", subject, options).n == manifest.records("heldout")
+
+
+def test_of_a_long_document_the_beginning_is_scored(subject: Subject, tmp_path: Path) -> None:
+    rows = [{"text": f"Cat number {i} sat on the mat. " * 20, "license": "MIT"} for i in range(50)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    freeze(
+        [SourceSpec(uri=f"file:{tmp_path}/a.jsonl")], tmp_path / "frozen", ReadOptions(heldout_fraction=0.2)
+    )
+    datasets = {"mine": tmp_path / "frozen"}
+    whole = score("bits-per-byte:mine", subject, EvalOptions(datasets=datasets))
+    cut = score("bits-per-byte:mine", subject, EvalOptions(datasets=datasets, document_chars=100))
+    assert min(whole.sizes) > 500
+    assert set(cut.sizes) == {100.0}
+    assert cut.cases != whole.cases
+    assert cut.floors["5-gram-characters"] > whole.floors["5-gram-characters"]
 
 
 def test_bits_of_conversations_are_those_of_the_answers_beside_a_floor(

@@ -4,9 +4,10 @@ import pytest
 
 from bottega.data.records import Check, Message, Prompt
 from bottega.data.tokenizer import Tokenizer
-from bottega.engine.plain import generate
+from bottega.engine.local import LocalEngine
+from bottega.engine.requests import Request
 from bottega.errors import UserError
-from bottega.evals.prompting import encode_prompt, read_answer, stop_ids
+from bottega.evals.prompting import encode_prompt, read_answer, stop_ids, stop_strings
 from bottega.evals.score import compare
 from bottega.evals.tasks import even_batches, exact_match, room_needed
 from bottega.model.decoder import Decoder
@@ -21,8 +22,10 @@ def own_answers(model: Decoder, tokenizer: Tokenizer, texts: list[str], mode: st
     answers = []
     for text in texts:
         ids = encode_prompt(tokenizer, prompt(text), mode)  # type: ignore[arg-type]
-        (out,) = generate(model, [ids], max_new_tokens=12, stop_ids=stop_ids(tokenizer, mode), batch_rows=5)  # type: ignore[arg-type]
-        answers.append(read_answer(tokenizer, out, mode))  # type: ignore[arg-type]
+        ends, strings = stop_ids(tokenizer), stop_strings(mode)  # type: ignore[arg-type]
+        with LocalEngine(model, tokenizer, slots=5) as engine:
+            ((said,),) = engine.generate([Request(ids, 12, stop_ids=ends, stop=strings)])
+        answers.append(read_answer(said.text, mode))  # type: ignore[arg-type]
     return answers
 
 
@@ -77,21 +80,11 @@ def test_a_gap_is_asked_for_by_the_marks_of_infilling(tokenizer: Tokenizer) -> N
     ]
 
 
-def test_an_answer_outside_chat_is_its_first_line(tokenizer: Tokenizer) -> None:
-    ids = tokenizer.encode(" blue.\nQ: and grass?")
-    assert read_answer(tokenizer, ids, "completion") == " blue."
-    assert read_answer(tokenizer, tokenizer.encode("one\ntwo\n\nthree"), "completion", "\n\n") == "one\ntwo"
-    assert read_answer(tokenizer, tokenizer.encode("\nblue\n"), "plain") == "blue"
-    assert read_answer(tokenizer, tokenizer.encode("red\nblue"), "chat") == "red\nblue"
-
-
-@pytest.mark.parametrize("stop", ["\n", "\n\n"])
-def test_no_stop_token_swallows_a_word(tokenizer: Tokenizer, stop: str) -> None:
-    for token in stop_ids(tokenizer, "completion", stop) - {tokenizer.eot, tokenizer.im_end}:
-        before, found, _ = tokenizer.token_bytes(token).partition(stop.encode())
-        assert found
-        assert before.strip() in (b"", b".", "。".encode())
-    assert set(tokenizer.encode("\n")) <= stop_ids(tokenizer, "completion")
+def test_an_answer_outside_chat_is_its_first_line() -> None:
+    assert read_answer(" blue.\nQ: and grass?", "completion") == " blue."
+    assert read_answer("one\ntwo\n\nthree", "completion", "\n\n") == "one\ntwo"
+    assert read_answer("\nblue\n", "plain") == "blue"
+    assert read_answer("red\nblue", "chat") == "red\nblue"
 
 
 def test_a_prompt_without_room_for_its_answer_is_wrong_and_counted(
@@ -101,12 +94,6 @@ def test_a_prompt_without_room_for_its_answer_is_wrong_and_counted(
     score = exact_match(model, tokenizer, cases, "completion", max_new_tokens=8)
     assert score.details == {"too_long": 1.0}
     assert score.n == 2
-
-
-def test_programs_are_not_built_rather_than_wrong(model: Decoder, tokenizer: Tokenizer) -> None:
-    score = exact_match(model, tokenizer, [Prompt((), Check("tests", tests="assert f(1) == 2"))], "chat")
-    assert "sandbox" in score.not_built
-    assert score.n == 0
 
 
 def test_no_prompts_are_an_error(model: Decoder, tokenizer: Tokenizer) -> None:

@@ -138,6 +138,7 @@ for _language, _what in _LANGUAGES:
         ("code-fix", "chat", _chat_fix, f"the corrected line of a function with a bug, asked for in {_what}"),
     ):
         _name = f"{_task}-{_language}"
+        _programs = "write" in _task or _task == "programs"
         register_task(
             EvalTask(
                 _name,
@@ -145,7 +146,8 @@ for _language, _what in _LANGUAGES:
                 _language,
                 f"{_description}; compositions of steps never seen",
                 _cases(_name, _language, _case),
-                None if "write" in _task or _task == "programs" else _floor(_name, _language, _case),
+                None if _programs else _floor(_name, _language, _case),
                 stop="\n\n" if _task == "programs" else "\n",
+                programs=_programs,
             )
         )

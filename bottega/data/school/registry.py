@@ -61,6 +61,7 @@ class EvalTask:
     cases: Cases
     floor_examples: FloorExamples | None = None  # None: no floor but zero (programs)
     stop: str = "\n"  # where a completion ends; a blank line where an answer spans lines
+    programs: bool = False  # the answers are programs, judged by their tests
 
 
 PARTS: dict[str, Part] = {}

@@ -1,0 +1,150 @@
+"""``bottega claims``: what every model has to show, and whether it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from bottega.cli.build import DeviceOption, ThreadsOption
+from bottega.cli.show import FamilyOption, JsonOption
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bottega.evals.claims import Rules, Verdict
+
+_STYLES = {"shown": "bold green", "not shown": "red", "not built": "dim"}
+_CHINESE = {"shown": "已证实", "not shown": "未证实", "not built": "未建成"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line this file's verb."""
+    app.command(
+        epilog="Examples:\n\n`bottega claims`\n\n`bottega claims code code-ten-tries --json`\n\n"
+        "`bottega claims --world-seed 11 --world-seed 12` (families that were built with these seeds)"
+    )(claims)
+
+
+def claims(
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID...", help="Only these claims; all where left out.", show_default=False),
+    ] = None,
+    recipe: FamilyOption = None,
+    world_seed: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--world-seed",
+            help="A world whose family counts; may be given several times. The family's own by default.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    language: Annotated[Literal["en", "zh"], typer.Option("--language", help="Of the claims.")] = "en",
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+) -> None:
+    """Judge every claim: its effect with a 95% interval, n, seeds and verdict.
+
+    Scores that are missing are taken first and kept: some minutes the first time. A claim whose interval
+    includes "no effect" is not shown.
+    """
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from bottega.cli.show import chosen_family, print_json
+    from bottega.errors import UserError
+    from bottega.evals.claims import load_claims
+    from bottega.lineage.claims import verdicts
+    from bottega.lineage.home import Home
+    from bottega.lineage.nearest import did_you_mean
+
+    known = [claim.id for claim in load_claims()[1]]
+    for wanted in ids or ():
+        if wanted not in known:
+            raise UserError(f"there is no claim {wanted!r}{did_you_mean(wanted, known)}")
+    family, options = chosen_family(recipe)
+    options = replace(options, device=device, threads=threads)
+    seeds = world_seed or [options.world(family)]
+    with Console(stderr=True).status("Reading the scores ...") as status:
+        rules, found = verdicts(
+            family,
+            Home(),
+            options,
+            seeds,
+            only=ids or (),
+            progress=lambda seed, model, name: status.update(f"World {seed}: {name} of {model} ..."),
+        )
+    if as_json:
+        print_json({"recipe": family.name, "world_seeds": seeds, "claims": [_row(v, seeds) for v in found]})
+        return
+    console = Console()
+    console.print(_table(found, rules, seeds, language))
+    counted = [v for v in found if v.status != "not built"]
+    shown = sum(v.status == "shown" for v in counted)
+    console.print(f"{shown} of {len(counted)} claims are shown; {len(found) - len(counted)} are not built.")
+
+
+def _row(verdict: Verdict, seeds: list[int]) -> dict[str, Any]:
+    claim = verdict.claim
+    return {
+        "id": claim.id,
+        "model": claim.model,
+        "against": claim.against,
+        "says": claim.says,
+        "says_zh": claim.says_zh,
+        "metric": claim.metric,
+        "verdict": verdict.status,
+        "reason": verdict.reason,
+        "effect": verdict.effect,
+        "low": verdict.low,
+        "high": verdict.high,
+        "effect_kind": claim.effect,
+        "minimum_effect": claim.minimum_effect,
+        "n": verdict.n,
+        "world_seeds": seeds,
+        "provisional": verdict.provisional,
+    }
+
+
+def _table(found: list[Verdict], rules: Rules, seeds: list[int], language: str) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("model", "claim"):
+        table.add_column(column, overflow="fold")
+    for column in ("effect", f"{rules.confidence:.0%} interval", "n"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    model = ""
+    for verdict in found:
+        claim = verdict.claim
+        label = verdict.status if language == "en" else _CHINESE[verdict.status]
+        said = Text(label, style=_STYLES[verdict.status])
+        for more in (verdict.reason, verdict.provisional and f"provisional: {verdict.provisional}"):
+            if more:
+                said.append(f"\n{more}", style="dim")
+        effect = interval = ""
+        if verdict.effect is not None and verdict.low is not None and verdict.high is not None:
+            effect = _number(verdict.effect, claim.effect)
+            interval = f"{_number(verdict.low, claim.effect)} to {_number(verdict.high, claim.effect)}"
+        table.add_row(
+            Text("" if claim.model == model else claim.model, style="bold"),
+            claim.says if language == "en" else claim.says_zh,
+            effect,
+            interval,
+            f"{verdict.n:,}" if verdict.n else "",
+            said,
+        )
+        model = claim.model
+    table.caption = f"world seeds: {', '.join(map(str, seeds))}"
+    table.caption_justify = "left"
+    return table
+
+
+def _number(value: float, effect: str) -> str:
+    return f"x {value:.2f}" if effect == "ratio" else f"{value:+.3f}"

@@ -1,0 +1,287 @@
+"""Continuous batching, one step at a time: requests enter free rows, read their prompts, and decode together.
+
+Single-threaded but for :meth:`Scheduler.add` and :meth:`Ticket.cancel`, which any thread may call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bottega.data.tokenizer import Tokenizer
+from bottega.engine.requests import Event, Finished, FinishReason, Request, Token
+from bottega.engine.sampling import BatchSampler
+from bottega.engine.slots import BLOCK_TOKENS, PAD_TOKENS, Slots
+from bottega.engine.text import TextStream
+from bottega.errors import UserError
+from bottega.model.decoder import Decoder
+
+EXTENT_STEP = 64  # attention reads the cache in steps of so many slots
+
+Sink = Callable[[Event | BaseException], None]
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A request on its way."""
+
+    request: Request
+    sink: Sink
+    prompt: NDArray[np.int64]
+    room: int  # for each answer
+    deadline: float | None  # time.monotonic()
+    waiting: deque[int] = field(default_factory=deque)  # choices that have no row yet
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """End what is not finished yet, at the next step."""
+        self.cancelled = True
+
+
+@dataclass(slots=True, eq=False)
+class _Sequence:
+    """One choice in its row."""
+
+    ticket: Ticket
+    choice: int
+    row: int
+    text: TextStream | None
+    begun: bool = False  # reading its prompt
+    cached: int = 0  # tokens of the prompt that were taken over
+    read: int = 0  # tokens of the prompt in the cache
+    ids: list[int] = field(default_factory=list)
+
+
+class Scheduler:
+    """The requests of one model, in the rows of one cache."""
+
+    def __init__(self, model: Decoder, tokenizer: Tokenizer | None, *, slots: int, max_tokens: int) -> None:
+        weight = model.output_weight
+        self.model, self.tokenizer, self.max_tokens, self.version = model, tokenizer, max_tokens, 0
+        self._device = weight.device
+        self._slots = Slots(model.config, slots, max_tokens, dtype=weight.dtype, device=weight.device)
+        self._sampler = BatchSampler(slots, model.config.vocab_size, weight.device)
+        self._inbox: deque[Ticket] = deque()  # appended to by any thread, emptied by the one that takes steps
+        self._queue: deque[Ticket] = deque()
+        self._reading: deque[_Sequence] = deque()
+        self._decoding: dict[int, _Sequence] = {}  # by row
+        # Of each row's last token: what the next one is drawn by.
+        self._hidden = torch.zeros(slots, model.config.hidden_size, dtype=weight.dtype, device=weight.device)
+        # In float32 a product of another height may round otherwise, and one rounding can turn a token.
+        self._one_width = weight.device.type == "cpu" and weight.dtype == torch.float32
+
+    @property
+    def busy(self) -> bool:
+        """Whether some request is unfinished."""
+        return bool(self._inbox or self._queue or self._reading or self._decoding)
+
+    @property
+    def queued(self) -> int:
+        """Requests of which some choice has no row yet."""
+        return len(self._inbox) + len(self._queue)
+
+    def add(self, request: Request, sink: Sink) -> Ticket:
+        """Queue a request; its events go to ``sink``. Raises ``UserError`` for one that cannot be served."""
+        prompt = np.asarray(request.tokens, np.int64)
+        vocab_size = self.model.config.vocab_size
+        if len(prompt) >= self.max_tokens:
+            raise UserError(
+                f"the prompt has {len(prompt):,} tokens and prompt and answer together may have "
+                f"{self.max_tokens:,}; shorten it."
+            )
+        if prompt.min() < 0 or prompt.max() >= vocab_size:
+            raise UserError(f"the prompt has a token outside the vocabulary of {vocab_size:,}.")
+        if any(not 0 <= token < vocab_size for token in request.sampling.logit_bias):
+            raise UserError(f"logit_bias names a token outside the vocabulary of {vocab_size:,}.")
+        if request.detokenise and self.tokenizer is None:
+            raise UserError("this engine has no tokenizer: ask with detokenise = False.")
+        deadline = None if request.timeout_s is None else time.monotonic() + request.timeout_s
+        room = min(request.max_new_tokens, self.max_tokens - len(prompt))
+        ticket = Ticket(request, sink, prompt, room, deadline, deque(range(request.n)))
+        self._inbox.append(ticket)
+        return ticket
+
+    @torch.inference_mode()
+    def step(self, prefill_tokens: int | None = None) -> None:
+        """Admit, read up to ``prefill_tokens`` of prompts (None: all there are), draw one token per row."""
+        while self._inbox:
+            self._queue.append(self._inbox.popleft())
+        self._drop_what_was_given_up()
+        self._admit()
+        self._read(prefill_tokens)
+        if self._decoding:
+            self._draw()
+        if self._decoding:
+            self._advance()
+
+    def forget(self) -> None:
+        """The weights have changed: nothing in the cache is taken over, and tokens carry a new version."""
+        self.version += 1
+        self._slots.forget()
+
+    def abort(self, error: BaseException) -> None:
+        """Tell every open request of an error, and stand empty."""
+        tickets = {id(s.ticket): s.ticket for s in (*self._reading, *self._decoding.values())}
+        tickets |= {id(ticket): ticket for ticket in (*self._queue, *self._inbox)}
+        for sequence in (*self._reading, *self._decoding.values()):
+            self._free(sequence.row)
+        self._inbox.clear()
+        self._queue.clear()
+        self._reading.clear()
+        self._decoding.clear()
+        self._slots.forget()
+        for ticket in tickets.values():
+            ticket.sink(error)
+
+    # ------------------------------------------------------------ admission
+
+    def _drop_what_was_given_up(self) -> None:
+        now = time.monotonic()
+
+        def reason(ticket: Ticket) -> FinishReason | None:
+            if ticket.cancelled:
+                return "cancelled"
+            late = ticket.deadline is not None and now >= ticket.deadline
+            return "deadline" if late else None
+
+        for ticket in list(self._queue):
+            if why := reason(ticket):
+                self._queue.remove(ticket)
+                for choice in ticket.waiting:
+                    ticket.sink(Finished(choice, why))
+        for sequence in [*self._reading, *self._decoding.values()]:
+            if why := reason(sequence.ticket):
+                self._finish(sequence, why)
+
+    def _admit(self) -> None:
+        while self._queue and self._slots.idle:
+            ticket = self._queue[0]
+            choice = ticket.waiting.popleft()
+            if not ticket.waiting:
+                self._queue.popleft()
+            row = self._slots.claim(ticket.prompt)
+            request = ticket.request
+            text = None
+            if request.detokenise:
+                assert self.tokenizer is not None
+                text = TextStream(self.tokenizer, request.stop)
+            reports = request.top_logprobs if request.logprobs or request.top_logprobs else -1
+            self._sampler.begin(
+                row, request.sampling, ticket.prompt, choice=choice, steps=ticket.room, report=reports
+            )
+            self._reading.append(_Sequence(ticket, choice, row, text))
+
+    # ------------------------------------------------------------ reading prompts
+
+    def _read(self, budget: int | None) -> None:
+        """Read the prompts that wait, in their order, a block at a time."""
+        while self._reading and (budget is None or budget > 0):
+            sequence = self._reading[0]
+            prompt = sequence.ticket.prompt
+            hidden: Tensor | None = None
+            if not sequence.begun:  # only now: what it can take over may have been read a moment ago
+                sequence.begun = True
+                sequence.cached, hidden = self._slots.take_over(sequence.row, prompt)
+                sequence.read = sequence.cached
+            if hidden is None:
+                start, stop = sequence.read, min(sequence.read + BLOCK_TOKENS, len(prompt))
+                hidden = self._read_block(sequence.row, prompt, start, stop)
+                sequence.read = stop
+                budget = None if budget is None else budget - (stop - start)
+                self._slots.read(sequence.row, prompt[:stop], hidden if stop == len(prompt) else None)
+            if sequence.read == len(prompt):
+                self._reading.popleft()
+                self._hidden[sequence.row] = hidden
+                self._decoding[sequence.row] = sequence
+
+    def _read_block(self, row: int, prompt: NDArray[np.int64], start: int, stop: int) -> Tensor:
+        """Read prompt[start:stop] into the row's cache; the hidden state [D] of its last token.
+
+        The block is filled up on the right: a filler's slot lies beyond the prompt's end, where nobody looks
+        before the row itself has written there.
+        """
+        width = -(-(stop - start) // PAD_TOKENS) * PAD_TOKENS
+        tokens = torch.zeros(1, width, dtype=torch.long)
+        tokens[0, : stop - start] = torch.from_numpy(prompt[start:stop])
+        positions = torch.arange(start, start + width, device=self._device)[None]
+        cache = self._slots.cache.narrow(row, 1)
+        cache.extent = start + width
+        hidden = self.model(tokens.to(self._device), positions, cache=cache)
+        last: Tensor = hidden[0, stop - start - 1].clone()
+        return last
+
+    # ------------------------------------------------------------ decoding
+
+    def _width(self) -> int:
+        """How many of the first rows take part in a step."""
+        if self._one_width:
+            return len(self._hidden)
+        return min(len(self._hidden), 1 << max(self._decoding).bit_length())
+
+    def _draw(self) -> None:
+        """Draw every row's next token and tell of it."""
+        width = self._width()
+        steps = [0] * width
+        for row, sequence in self._decoding.items():
+            steps[row] = len(sequence.ids)
+        live = sorted(self._decoding)
+        drawn = self._sampler.draw(self.model.logits(self._hidden[:width]), steps, live)
+        for row in live:
+            self._say(self._decoding[row], drawn.tokens[row], drawn.logprobs[row], drawn.top[row])
+
+    def _say(
+        self, sequence: _Sequence, token: int, logprob: float, top: tuple[tuple[int, float], ...]
+    ) -> None:
+        ticket = sequence.ticket
+        if token in ticket.request.stop_ids:
+            self._finish(sequence, "stop", token, logprob)
+            return
+        sequence.ids.append(token)
+        shown = "" if sequence.text is None else sequence.text.push(token)
+        ticket.sink(Token(sequence.choice, token, shown, logprob, top, self.version))
+        if sequence.text is not None and sequence.text.stopped:
+            self._finish(sequence, "stop")
+        elif len(sequence.ids) >= ticket.room:
+            self._finish(sequence, "length")
+
+    def _finish(
+        self,
+        sequence: _Sequence,
+        reason: FinishReason,
+        stop_id: int | None = None,
+        stop_logprob: float = float("nan"),
+    ) -> None:
+        if self._decoding.get(sequence.row) is sequence:
+            del self._decoding[sequence.row]
+        else:
+            self._reading.remove(sequence)
+        self._free(sequence.row)
+        rest = "" if sequence.text is None else sequence.text.finish()
+        sequence.ticket.sink(
+            Finished(sequence.choice, reason, rest, stop_id, stop_logprob, self.version, sequence.cached)
+        )
+
+    def _free(self, row: int) -> None:
+        self._sampler.end(row)
+        self._slots.release(row)
+
+    def _advance(self) -> None:
+        """Read the tokens that were drawn, so that the next can be."""
+        width = self._width()
+        tokens, positions = [0] * width, [self._slots.scratch] * width
+        for row, sequence in self._decoding.items():
+            tokens[row] = sequence.ids[-1]
+            positions[row] = len(sequence.ticket.prompt) + len(sequence.ids) - 1
+        longest = max(positions[row] for row in self._decoding) + 1
+        cache = self._slots.cache.narrow(0, width)
+        cache.extent = min(-(-longest // EXTENT_STEP) * EXTENT_STEP, self._slots.scratch)
+        columns = torch.tensor([tokens, positions], device=self._device)
+        hidden = self.model(columns[0, :, None], columns[1, :, None], cache=cache)
+        self._hidden[:width] = hidden[:, 0]

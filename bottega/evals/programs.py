@@ -1,0 +1,140 @@
+"""Programs judged by their tests: pass@k, the chance that one of k tries passes them all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import comb
+from typing import TYPE_CHECKING
+
+from bottega.data.records import Prompt
+from bottega.errors import UserError
+from bottega.evals.prompting import TEMPLATES, Mode, encode_prompt, request_text, stop_ids
+from bottega.evals.score import Example, Score, bootstrap_ratio, proportion_score
+from bottega.evals.tasks import BATCH_ROWS, cases_digest
+
+if TYPE_CHECKING:
+    from bottega.data.tokenizer import Tokenizer
+    from bottega.model.decoder import Decoder
+
+PROGRAM_TOKENS = 256  # room for a program, at most half of the context
+TRIES_PER_K = 2  # tries for each k above 1: more than k, so that luck weighs less
+TEMPERATURE = 0.8  # of several tries; a single one takes the likeliest tokens
+
+_FENCE = re.compile(r"```[a-zA-Z]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_CODE_LINE = re.compile(r"^(?:def |class |import |from |@|[A-Za-z_]\w* *=)", re.MULTILINE)
+
+
+def chance_of_passing(tries: int, passed: int, k: int) -> float:
+    """The unbiased estimate of pass@k from ``passed`` of ``tries``: 1 - C(n - c, k) / C(n, k) (2107.03374)."""
+    if not 1 <= k <= tries or not 0 <= passed <= tries:
+        raise UserError(f"pass@{k} cannot be estimated from {passed} of {tries} tries")
+    return 1.0 - comb(tries - passed, k) / comb(tries, k)
+
+
+def pass_at_k(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    prompts: Sequence[Prompt],
+    mode: Mode,
+    *,
+    k: int = 1,
+    name: str = "pass@1",
+    stop: str = "\n\n",
+    context: int | None = None,
+    max_new_tokens: int | None = None,
+    keep_examples: int = 8,
+    seed: int = 0,
+) -> Score:
+    """pass@k over the prompts, whose checks are tests; the tests run in the sandbox.
+
+    For k = 1 each prompt is tried once, greedily, and the interval is Wilson's; else it is tried
+    ``TRIES_PER_K`` x k times at ``TEMPERATURE``, and the interval a bootstrap over prompts. A prompt without
+    room for an answer in the context counts as failed, and in ``details["too_long"]``.
+
+    Raises:
+        UserError: there are no prompts, one has no tests, or programs cannot be confined on this system.
+    """
+    from bottega.engine.local import LocalEngine
+    from bottega.engine.requests import GREEDY, Request, Sampling
+    from bottega.sandbox.run import Sandbox
+
+    if not prompts:
+        raise UserError(f"{name}: there are no prompts to score")
+    if any(prompt.check.kind != "tests" for prompt in prompts):
+        raise UserError(f"{name}: a prompt has no tests to judge its programs by")
+    context = context or model.config.max_positions
+    room = min(max_new_tokens or PROGRAM_TOKENS, context // 2)
+    rendered = [encode_prompt(tokenizer, prompt, mode) for prompt in prompts]
+    fits = [i for i, ids in enumerate(rendered) if len(ids) + room <= context]
+    tries = 1 if k == 1 else TRIES_PER_K * k
+    strings = () if mode == "chat" else (stop,)
+    requests = [
+        Request(
+            rendered[i],
+            room,
+            GREEDY if k == 1 else Sampling(temperature=TEMPERATURE, seed=seed + i),
+            n=tries,
+            stop_ids=stop_ids(tokenizer),
+            stop=strings,
+        )
+        for i in fits
+    ]
+    slots = min(BATCH_ROWS, max(1, len(requests) * tries))
+    with LocalEngine(model, tokenizer, slots=slots, max_tokens=context) as engine:
+        produced = engine.generate(requests)
+    answers = [(i, completion.text) for i, found in zip(fits, produced, strict=True) for completion in found]
+    with Sandbox() as sandbox:
+        verdicts = sandbox.judge(
+            [(program_of(prompts[i], a, mode), prompts[i].check.tests) for i, a in answers]
+        )
+    passed = [0] * len(prompts)
+    first: dict[int, tuple[str, bool]] = {}
+    for (i, answer), verdict in zip(answers, verdicts, strict=True):
+        passed[i] += verdict.passed
+        first.setdefault(i, (answer, verdict.passed))
+    details = {"tries": float(tries)}
+    if len(fits) < len(prompts):
+        details["too_long"] = float(len(prompts) - len(fits))
+    more = {
+        "template": TEMPLATES[mode],
+        "cases": cases_digest(prompts),
+        "details": details,
+        "examples": tuple(
+            Example(request_text(prompts[i]), answer, (prompts[i].check.tests,), right)
+            for i, (answer, right) in list(first.items())[:keep_examples]
+        ),
+    }
+    if tries == 1:
+        return proportion_score(name, [count > 0 for count in passed], seed=seed, **more)
+    chances = [chance_of_passing(tries, count, k) for count in passed]
+    sizes = [1.0] * len(chances)
+    low, high = bootstrap_ratio(chances, sizes, seed)
+    value = sum(chances) / len(chances)
+    return Score(
+        name,
+        value,
+        low,
+        high,
+        len(chances),
+        "accuracy",
+        True,
+        seed,
+        outcomes=tuple(chances),
+        sizes=tuple(sizes),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def program_of(prompt: Prompt, answer: str, mode: Mode) -> str:
+    """The program in an answer.
+
+    A completion goes on from its prompt; in chat it is what stands in the first fence, or from the first line
+    of code on.
+    """
+    if mode == "completion":
+        return request_text(prompt) + answer
+    if fenced := _FENCE.search(answer):
+        return fenced[1]
+    begins = _CODE_LINE.search(answer)
+    return answer[begins.start() :] if begins else answer
