@@ -18,9 +18,9 @@ class Rollouts:
     """N = prompts x n completions, those of one prompt side by side; rows are filled up on the right.
 
     ``tokens`` int64 [N, S] holds prompt and completion, the token that ended it included. ``sampled`` bool
-    [N, S] marks what the policy drew, that token too. ``logprobs`` float32 [N, S] and ``versions`` int64
-    [N, S] are those of the drawn tokens and 0 elsewhere. ``prompt_lengths`` and ``lengths`` (of both together) int64 [N];
-    ``ended`` bool [N]: the policy said that it was done.
+    [N, S] marks what the policy drew, that token too; ``logprobs`` float32 [N, S] and ``versions`` int64
+    [N, S] are those of the drawn tokens, and 0 elsewhere. ``prompt_lengths`` and ``lengths`` (of both
+    together) int64 [N]; ``ended`` bool [N]: the policy said that it was done.
     """
 
     tokens: Tensor

@@ -19,6 +19,7 @@ from bottega.data.tokenizer import Tokenizer
 from bottega.engine.requests import Event, Finished, FinishReason, Request, Token
 from bottega.engine.sampling import BatchSampler
 from bottega.engine.slots import BLOCK_TOKENS, PAD_TOKENS, Slots
+from bottega.engine.step import Step
 from bottega.engine.text import TextStream
 from bottega.errors import UserError
 from bottega.model.decoder import Decoder
@@ -65,6 +66,7 @@ class Scheduler:
     def __init__(self, model: Decoder, tokenizer: Tokenizer | None, *, slots: int, max_tokens: int) -> None:
         weight = model.output_weight
         self.model, self.tokenizer, self.max_tokens, self.version = model, tokenizer, max_tokens, 0
+        self._step = Step(model)
         self._device = weight.device
         self._slots = Slots(model.config, slots, max_tokens, dtype=weight.dtype, device=weight.device)
         self._sampler = BatchSampler(slots, model.config.vocab_size, weight.device)
@@ -124,6 +126,7 @@ class Scheduler:
     def forget(self) -> None:
         """The weights have changed: nothing in the cache is taken over, and tokens carry a new version."""
         self.version += 1
+        self._step.refresh()
         self._slots.forget()
 
     def abort(self, error: BaseException) -> None:
@@ -213,7 +216,7 @@ class Scheduler:
         positions = torch.arange(start, start + width, device=self._device)[None]
         cache = self._slots.cache.narrow(row, 1)
         cache.extent = start + width
-        hidden = self.model(tokens.to(self._device), positions, cache=cache)
+        hidden = self._step(tokens.to(self._device), positions, cache)
         last: Tensor = hidden[0, stop - start - 1].clone()
         return last
 
@@ -283,5 +286,5 @@ class Scheduler:
         cache = self._slots.cache.narrow(0, width)
         cache.extent = min(-(-longest // EXTENT_STEP) * EXTENT_STEP, self._slots.scratch)
         columns = torch.tensor([tokens, positions], device=self._device)
-        hidden = self.model(columns[0, :, None], columns[1, :, None], cache=cache)
+        hidden = self._step(columns[0, :, None], columns[1, :, None], cache)
         self._hidden[:width] = hidden[:, 0]

@@ -26,7 +26,7 @@ _CODE_LINE = re.compile(r"^(?:def |class |import |from |@|[A-Za-z_]\w* *=)", re.
 
 
 def chance_of_passing(tries: int, passed: int, k: int) -> float:
-    """The unbiased estimate of pass@k from ``passed`` of ``tries``: 1 - C(n - c, k) / C(n, k) (2107.03374)."""
+    """pass@k, unbiased, from ``passed`` of ``tries``: 1 - C(n - c, k) / C(n, k) (2107.03374)."""
     if not 1 <= k <= tries or not 0 <= passed <= tries:
         raise UserError(f"pass@{k} cannot be estimated from {passed} of {tries} tries")
     return 1.0 - comb(tries - passed, k) / comb(tries, k)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from recipes.tiny import TINY
 
-from bottega.cli.conversation import Conversation, Sampling
+from bottega.cli.conversation import Conversation
 from bottega.cli.main import USER_ERROR, run
 from bottega.lineage.card import read_card
 from bottega.lineage.home import Home
@@ -135,7 +135,7 @@ def test_chat_in_a_process_of_its_own_ends_with_0(home: Home) -> None:
 
 
 def test_a_conversation_remembers_and_begins_anew(home: Home) -> None:
-    talk = Conversation(find_model(home, "text-davinci"), "cpu", Sampling(max_tokens=4))
+    talk = Conversation(find_model(home, "text-davinci"), "cpu", max_tokens=4)
     first = "".join(talk.ask(QUESTION))
     assert [message.role for message in talk.messages] == ["user", "assistant"]
     assert talk.messages[1].content == first
@@ -146,13 +146,13 @@ def test_a_conversation_remembers_and_begins_anew(home: Home) -> None:
 
 
 def test_bytes_that_are_no_text_are_replaced_before_they_are_asked(home: Home) -> None:
-    talk = Conversation(find_model(home, "text-davinci"), "cpu", Sampling(max_tokens=1))
+    talk = Conversation(find_model(home, "text-davinci"), "cpu", max_tokens=1)
     "".join(talk.ask("caf\udce9?"))  # latin-1 in a pipe, as Python reads it where no locale is set
     assert talk.messages[0].content == "caf??"
 
 
 def test_a_stopped_answer_keeps_what_was_shown(home: Home) -> None:
-    talk = Conversation(find_model(home, "text-davinci"), "cpu", Sampling(max_tokens=20))
+    talk = Conversation(find_model(home, "text-davinci"), "cpu", max_tokens=20)
     answer = talk.ask(QUESTION)
     shown = next(answer)
     answer.close()
@@ -160,7 +160,7 @@ def test_a_stopped_answer_keeps_what_was_shown(home: Home) -> None:
 
 
 def test_the_oldest_messages_are_dropped_when_the_context_is_full(home: Home) -> None:
-    talk = Conversation(find_model(home, "text-davinci"), "cpu", Sampling(max_tokens=4))
+    talk = Conversation(find_model(home, "text-davinci"), "cpu", max_tokens=4)
     for _ in range(4):
         "".join(talk.ask("The stone is red."))
     assert talk.forgotten > 0
@@ -176,7 +176,7 @@ def test_a_message_too_long_for_the_model_is_refused(home: Home, capsys: pytest.
 
 
 def test_switching_models_keeps_the_conversation(home: Home) -> None:
-    talk = Conversation(find_model(home, "text-davinci"), "cpu", Sampling(max_tokens=4))
+    talk = Conversation(find_model(home, "text-davinci"), "cpu", max_tokens=4)
     "".join(talk.ask("Hi"))
     talk.switch(find_model(home, "davinci"))
     assert (talk.name, talk.speaks) == ("davinci", False)
@@ -217,7 +217,7 @@ def test_an_exported_model_loads_in_transformers_and_speaks_its_template(home: H
     tokenizer = transformers.AutoTokenizer.from_pretrained(out)
     messages = [{"role": "user", "content": QUESTION}]
     prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-    talk = Conversation(find_model(home, "text-davinci"), "cpu", Sampling(max_tokens=8))
+    talk = Conversation(find_model(home, "text-davinci"), "cpu", max_tokens=8)
     ours = "".join(talk.ask(QUESTION))
     import torch
 

@@ -23,6 +23,7 @@ VERBS = (
     "recipes",
     "chat",
     "eval",
+    "claims",
     "import",
     "export",
     "doctor",

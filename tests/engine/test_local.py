@@ -264,7 +264,7 @@ def test_a_failing_step_is_told_to_those_who_wait_and_the_engine_goes_on() -> No
     model = tiny_model()
     with LocalEngine(model, slots=2) as engine:
         (expected,) = only(engine.generate([ask([1, 2, 3])]))
-        hook = model.register_forward_pre_hook(broken)
+        hook = model.model.rotary.register_forward_pre_hook(broken)
         with pytest.raises(RuntimeError, match="no memory"):
             list(engine.submit(ask([1, 2, 3, 4])))
         with pytest.raises(RuntimeError, match="no memory"):
@@ -282,8 +282,8 @@ def test_new_weights_are_used_at_once_and_every_token_knows_them() -> None:
     model, other = tiny_model(seed=1), tiny_model(seed=2)
     prompt = some_prompts(1, longest=200, seed=5)[0]
     request = replace(ask(prompt, 12), stop_ids=frozenset())
-    storage = [p.data_ptr() for p in model.parameters()]
     with LocalEngine(model, slots=2) as engine:
+        storage = [p.data_ptr() for p in model.parameters()]
         (before,) = only(engine.generate([request]))
         engine.load_weights(other)
         (after,) = only(engine.generate([request]))

@@ -1,0 +1,148 @@
+"""Generating with the 13.8M shape, 64 + 128 tokens: the engine beside transformers' generate.
+
+``python -m benchmarks.generate [--precision auto|float32|bfloat16] [--repeats 5]``
+
+Both have the same weights and give the same number of tokens, greedily. ``generate-alone``: one prompt;
+``generate-batch32``: thirty-two at once; ``-gqa``: three query heads to a key head. ``prefix-reuse``: time to
+the first token of a prompt of 1,056 tokens whose first 1,024 the engine has read before, beside reading them
+anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.contenders import SHAPE
+from benchmarks.measure import ratio
+from bottega.engine.local import LocalEngine
+from bottega.engine.requests import Request
+from bottega.model.decoder import Decoder
+from bottega.model.hub import load_model
+from bottega.training.precision import choose_precision
+
+PROMPT, NEW, SHARED = 64, 128, 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser.add_argument("--repeats", type=int, default=5, help="of which the median counts")
+    given = parser.parse_args()
+    chosen = choose_precision("cpu", given.precision)
+    print(f"precision {chosen.name}: {chosen.reason}")
+    if chosen.name != "bfloat16":
+        print("the bars are for machines that are fast at bfloat16; this run is in float32 and only informs")
+    for suffix, kv_heads in (("", SHAPE["heads"]), ("-gqa", SHAPE["heads"] // 3)):
+        with tempfile.TemporaryDirectory() as folder:
+            peer = peer_model(kv_heads).to(chosen.dtype).eval()
+            peer.save_pretrained(folder)
+            model = load_model(Path(folder), dtype=chosen.dtype).eval()
+        for rows in (1, 32) if not suffix else (32,):
+            compare(
+                f"generate-{'alone' if rows == 1 else 'batch32'}{suffix}", model, peer, rows, given.repeats
+            )
+        if not suffix:
+            reuse(model, given.repeats)
+
+
+def compare(name: str, model: Decoder, peer: Any, rows: int, repeats: int) -> None:
+    """Tokens a second of both, in turns."""
+    prompts = torch.randint(
+        3, SHAPE["vocab_size"], (rows, PROMPT), generator=torch.Generator().manual_seed(0)
+    )
+    requests = [Request(row, NEW, detokenise=False) for row in prompts.tolist()]
+
+    def theirs() -> None:
+        with torch.inference_mode():
+            peer.generate(
+                prompts,
+                attention_mask=torch.ones_like(prompts),
+                max_new_tokens=NEW,
+                min_new_tokens=NEW,
+                do_sample=False,
+                pad_token_id=0,
+            )
+
+    with LocalEngine(model, slots=rows) as engine:
+
+        def ours() -> None:
+            engine.weights_changed()  # nothing of the last round is taken over
+            engine.generate(requests)
+
+        mine, other = alternate(ours, theirs, repeats)
+    tokens = rows * NEW
+    print(f"{name}: ours {spread(mine, tokens)}, transformers {spread(other, tokens)}")
+    ratio(name, tokens / statistics.median(mine), tokens / statistics.median(other))
+
+
+def reuse(model: Decoder, repeats: int) -> None:
+    """Seconds to the first token, with and without what was read before."""
+    generator = torch.Generator().manual_seed(1)
+    shared = torch.randint(3, SHAPE["vocab_size"], (SHARED,), generator=generator).tolist()
+
+    def first_token(engine: LocalEngine) -> None:
+        tail = torch.randint(3, SHAPE["vocab_size"], (32,), generator=generator).tolist()
+        engine.generate([Request(shared + tail, 1, detokenise=False)])
+
+    with LocalEngine(model, slots=4) as engine:
+
+        def anew() -> None:
+            engine.weights_changed()
+            first_token(engine)
+
+        fresh, again = alternate(anew, lambda: first_token(engine), repeats)
+    print(
+        f"prefix-reuse: {1e3 * statistics.median(again):.1f} ms to the first token with {SHARED:,} shared "
+        f"tokens, {1e3 * statistics.median(fresh):.1f} ms without"
+    )
+    ratio("prefix-reuse", 1 / statistics.median(again), 1 / statistics.median(fresh))
+
+
+def alternate(
+    one: Callable[[], None], other: Callable[[], None], repeats: int
+) -> tuple[list[float], list[float]]:
+    """Seconds of both, each measured ``repeats`` times in turns after one round that does not count."""
+    found: tuple[list[float], list[float]] = ([], [])
+    for repeat in range(repeats + 1):
+        for seconds, work in zip(found, (one, other), strict=True):
+            began = time.perf_counter()
+            work()
+            if repeat:
+                seconds.append(time.perf_counter() - began)
+    return found
+
+
+def spread(seconds: list[float], tokens: int) -> str:
+    """The median speed and its range."""
+    speeds = sorted(tokens / s for s in seconds)
+    return f"{statistics.median(speeds):,.0f} tokens/s ({speeds[0]:,.0f} to {speeds[-1]:,.0f})"
+
+
+def peer_model(kv_heads: int) -> Any:
+    """The 13.8M shape as transformers builds it, with room for the long prompts."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=SHAPE["vocab_size"],
+        hidden_size=SHAPE["hidden_size"],
+        intermediate_size=SHAPE["intermediate_size"],
+        num_hidden_layers=SHAPE["layers"],
+        num_attention_heads=SHAPE["heads"],
+        num_key_value_heads=kv_heads,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+    )
+    return LlamaForCausalLM(config)
+
+
+if __name__ == "__main__":
+    main()

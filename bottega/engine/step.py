@@ -1,0 +1,171 @@
+"""The decoder's pass over a cache in few operations: what generating spends its time on.
+
+A step for one token is hundreds of small operations whose overhead costs as much as the arithmetic. Here the
+projections of a layer that read the same input are one product, and queries and keys are turned together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bottega.model.attention import attend, cache_mask
+from bottega.model.cache import KVCache
+from bottega.model.decoder import Block, Decoder
+
+
+@dataclass(slots=True)
+class _Layer:
+    """One layer's weights; ``qkv`` and ``gate_up`` are stacked by rows."""
+
+    block: Block
+    qkv: Tensor  # [(H + 2 KV) hd, D]
+    qkv_bias: Tensor | None
+    gate_up: Tensor  # [2 I, D]
+    qk_norm: Tensor | None  # [H + KV, hd]
+
+
+class Step:
+    """``step(tokens, positions, cache)``: hidden states [B, S, D] after the final norm, as the decoder's.
+
+    Stacked weights take the place of the model's own, which become views into them: nothing is held twice,
+    and a change in place is seen by both. :meth:`refresh` is for what is not a view.
+    """
+
+    def __init__(self, model: Decoder) -> None:
+        self.model = model
+        config = model.config
+        self._plain = all(type(p) is nn.Linear for block in model.model.layers for p in _projections(block))
+        self._heads, self._kv_heads, self._head_dim = config.num_heads, config.num_kv_heads, config.head_dim
+        self._eps = config.rms_eps
+        # Adapters stand between the projections of some models; those take the decoder's own way.
+        self._layers = [self._fused(block) for block in model.model.layers] if self._plain else []
+        # The fused kernel's last bits depend on which thread serves a row, and so on the row's neighbours.
+        self._written_out = model.output_weight.device.type == "cpu"
+
+    def refresh(self) -> None:
+        """Take over norms that were changed in place."""
+        for layer in self._layers:
+            if layer.qk_norm is not None:
+                layer.qk_norm.copy_(self._qk_norm(layer.block))
+
+    @torch.inference_mode()
+    def __call__(self, tokens: Tensor, positions: Tensor, cache: KVCache) -> Tensor:
+        """tokens, positions: integers [B, S]; keys and values are written to the cache at ``positions``."""
+        if not self._plain:
+            own: Tensor = self.model(tokens, positions, cache=cache)
+            return own
+        trunk = self.model.model
+        mask = cache_mask(positions, cache.extent)  # [B, 1, S, T]
+        bias = self._bias(mask) if self._written_out else None
+        cos, sin = (x.transpose(1, 2) for x in trunk.rotary(positions))  # [B, S, 1, hd]
+        x = F.embedding(tokens, trunk.embed_tokens.weight)
+        for index, layer in enumerate(self._layers):
+            x = self._attend(x, index, layer, cos, sin, mask, bias, positions, cache)
+            block = layer.block
+            gate, up = F.linear(self._norm(x, block.post_attention_layernorm), layer.gate_up).chunk(2, dim=-1)
+            x = x + F.linear(F.silu(gate) * up, block.mlp.down_proj.weight)
+        return self._norm(x, trunk.norm)
+
+    def _attend(
+        self,
+        x: Tensor,
+        index: int,
+        layer: _Layer,
+        cos: Tensor,
+        sin: Tensor,
+        mask: Tensor,
+        bias: Tensor | None,
+        positions: Tensor,
+        cache: KVCache,
+    ) -> Tensor:
+        B, S, _ = x.shape
+        H, KV, hd = self._heads, self._kv_heads, self._head_dim
+        qkv = F.linear(self._norm(x, layer.block.input_layernorm), layer.qkv, layer.qkv_bias)
+        qkv = qkv.view(B, S, H + 2 * KV, hd)
+        qk, v = qkv[:, :, : H + KV], qkv[:, :, H + KV :]
+        turned = qk.float()
+        if layer.qk_norm is not None:
+            turned = (F.rms_norm(turned, (hd,), eps=self._eps) * layer.qk_norm).to(x.dtype).float()
+        first, second = turned.chunk(2, dim=-1)
+        turned = (turned * cos).addcmul_(torch.cat((-second, first), dim=-1), sin).to(x.dtype)
+        q, k = turned[:, :, :H], turned[:, :, H:]
+        keys, values = cache.write(index, k.transpose(1, 2), v.transpose(1, 2), positions)
+        if bias is None:
+            out = attend(q.transpose(1, 2), keys, values, mask).transpose(1, 2)
+        else:
+            T = keys.shape[2]
+            # The heads that share keys are rows of one product: [B KV, H / KV S, hd].
+            rows = q.transpose(1, 2).reshape(B * KV, H // KV * S, hd)
+            flat_keys, flat_values = keys.view(B * KV, T, hd), values.view(B * KV, T, hd)
+            scores = torch.baddbmm(bias, rows, flat_keys.mT, alpha=hd**-0.5)
+            out = torch.bmm(scores.softmax(dim=-1), flat_values).view(B, H, S, hd).transpose(1, 2)
+        return x + F.linear(out.reshape(B, S, H * hd), layer.block.self_attn.o_proj.weight)
+
+    def _bias(self, mask: Tensor) -> Tensor:
+        """0 where a token is seen and -inf elsewhere, [B KV, H / KV S, T]: made once for all layers."""
+        B, _, S, T = mask.shape
+        dtype = self.model.output_weight.dtype
+        bias = torch.zeros(B, 1, 1, S, T, dtype=dtype).masked_fill_(~mask[:, None], float("-inf"))
+        groups = self._heads // self._kv_heads
+        return bias.expand(B, self._kv_heads, groups, S, T).reshape(B * self._kv_heads, groups * S, T)
+
+    def _norm(self, x: Tensor, norm: nn.Module) -> Tensor:
+        weight: Tensor = norm.weight  # type: ignore[assignment]
+        return F.rms_norm(x.float(), (x.shape[-1],), weight.float(), self._eps).to(x.dtype)
+
+    def _fused(self, block: nn.Module) -> _Layer:
+        assert isinstance(block, Block)
+        attention, mlp = block.self_attn, block.mlp
+        projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+        bias = None
+        if attention.q_proj.bias is not None:
+            bias = _stack([p.bias for p in projections])
+        return _Layer(
+            block,
+            _stack([p.weight for p in projections]),
+            bias,
+            _stack([mlp.gate_proj.weight, mlp.up_proj.weight]),
+            None if attention.q_norm is None else self._qk_norm(block),
+        )
+
+    def _qk_norm(self, block: Block) -> Tensor:
+        attention = block.self_attn
+        assert attention.q_norm is not None and attention.k_norm is not None
+        q, k = attention.q_norm.weight.detach().float(), attention.k_norm.weight.detach().float()
+        return torch.cat((q.expand(self._heads, -1), k.expand(self._kv_heads, -1)))
+
+
+def _projections(block: nn.Module) -> tuple[nn.Module, ...]:
+    assert isinstance(block, Block)
+    attention, mlp = block.self_attn, block.mlp
+    return (
+        *(attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj),
+        *(mlp.gate_proj, mlp.up_proj, mlp.down_proj),
+    )
+
+
+@torch.no_grad()
+def _stack(parts: list[Tensor]) -> Tensor:
+    """The parts one below the other, which become views into the whole; as it stands, where they are so
+    already."""
+    first = parts[0]
+    places = [p.data_ptr() for p in parts]
+    wanted = [first.data_ptr()]
+    for p in parts[:-1]:
+        wanted.append(wanted[-1] + p.numel() * p.element_size())
+    if places == wanted and all(
+        p.untyped_storage().data_ptr() == first.untyped_storage().data_ptr() for p in parts
+    ):
+        rows = sum(p.shape[0] for p in parts)
+        size = (rows, *first.shape[1:])
+        return torch.as_strided(first.data, size, first.stride(), first.storage_offset())
+    whole = torch.cat([p.data for p in parts])
+    start = 0
+    for p in parts:
+        p.data = whole[start : start + p.shape[0]]
+        start += p.shape[0]
+    return whole
