@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -160,6 +160,24 @@ def open_source(spec: SourceSpec, options: ReadOptions, report: ReadReport | Non
     if spec.shuffle:
         records = shuffled(records, spec.shuffle, options.seed)
     return _counted(records, spec.records, report)
+
+
+def raw_rows(spec: SourceSpec, options: ReadOptions) -> Iterator[dict[str, Any]]:
+    """The rows of a ``file:`` or ``hf:`` source as they stand, for what reads fields of its own.
+
+    Raises ``UserError`` for another scheme, and where a source is not there or a row cannot be read.
+    """
+    reading = make_reading(spec, options, ReadReport())
+    if spec.uri.startswith("file:"):
+        files = find_files(spec.uri.removeprefix("file:"), options.data)
+        rows: Iterator[Row] = (row for name, path in files for row in read_rows(path, name, reading))
+    elif spec.uri.startswith("hf:"):
+        from bottega.data.hub import open_hub
+
+        rows = open_hub(spec.uri).rows()
+    else:
+        raise UserError(f"{spec.uri}: rows are read from file: and hf: only")
+    return (dict(row.fields) for row in rows)
 
 
 def shuffled(records: Iterator[Record], held: int, seed: int) -> Iterator[Record]:

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from bottega.data.records import Conversation
 from bottega.errors import UserError
+from bottega.evals.likelihood import BATCH_TOKENS, Window, score_windows
 from bottega.evals.score import Score, bootstrap_ratio
 
 if TYPE_CHECKING:
@@ -42,15 +41,6 @@ class Passage:
     text: str  # what was asked, for the digest of the cases
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of one passage: S inputs and, shifted by one, their S targets."""
-
-    passage: int
-    tokens: NDArray[np.int64]  # [S + 1]
-    counted: NDArray[np.bool_]  # [S]
-
-
 def bits_per_byte(
     model: Decoder,
     tokenizer: Tokenizer,
@@ -59,7 +49,7 @@ def bits_per_byte(
     *,
     name: str = "bits-per-byte",
     stride: int | None = None,
-    batch_tokens: int = 8192,
+    batch_tokens: int = BATCH_TOKENS,
     seed: int = 0,
 ) -> Score:
     """The bits a model needs for each byte of the documents, with a bootstrap interval over documents.
@@ -89,7 +79,7 @@ def answer_bits_per_byte(
     chat: bool,
     name: str = "bits-per-byte",
     stride: int | None = None,
-    batch_tokens: int = 8192,
+    batch_tokens: int = BATCH_TOKENS,
     seed: int = 0,
 ) -> Score:
     """The bits a model needs for each byte of what the assistant says, given all that was said before.
@@ -152,14 +142,10 @@ def _score(
     stride = stride or max(1, context // 2)
     if not passages:
         raise UserError(f"{name}: there is no held-out text to score; raise `heldout` or give more documents")
-    windows = [
-        window
-        for index, passage in enumerate(passages)
-        for window in _windows(index, passage, context, stride)
-    ]
+    parts = [list(_windows(passage, context, stride)) for passage in passages]
+    scored, _ = score_windows(model, [window for part in parts for window in part], batch_tokens)
     nats = np.zeros(len(passages))
-    for batch in _batches(windows, batch_tokens):
-        np.add.at(nats, [w.passage for w in batch], _score_batch(model, batch))
+    np.add.at(nats, np.repeat(np.arange(len(parts)), [len(part) for part in parts]), scored)
     bits = (nats / math.log(2)).tolist()
     sizes = [float(passage.size_bytes) for passage in passages]
     low, high = bootstrap_ratio(bits, sizes, seed)
@@ -184,7 +170,7 @@ def _score(
     )
 
 
-def _windows(index: int, passage: Passage, context: int, stride: int) -> Iterator[Window]:
+def _windows(passage: Passage, context: int, stride: int) -> Iterator[Window]:
     """Windows over a passage in which every token that counts does so exactly once."""
     tokens, total = passage.tokens, len(passage.counted)
     done, end = 0, min(context, total)
@@ -193,46 +179,5 @@ def _windows(index: int, passage: Passage, context: int, stride: int) -> Iterato
         counted = passage.counted[start:end].copy()
         counted[: done - start] = False
         if counted.any():
-            yield Window(index, tokens[start : end + 1], counted)
+            yield Window(tokens[start : end + 1], counted)
         done, end = end, min(end + stride, total)
-
-
-def _batches(windows: list[Window], batch_tokens: int) -> Iterator[list[Window]]:
-    """Windows of like length together, at most ``batch_tokens`` a batch, padding included."""
-    batch: list[Window] = []
-    for window in sorted(windows, key=lambda w: (len(w.tokens), w.passage)):
-        if batch and (len(batch) + 1) * len(window.tokens) > batch_tokens:
-            yield batch
-            batch = []
-        batch.append(window)
-    if batch:
-        yield batch
-
-
-@torch.inference_mode()
-def _score_batch(model: Decoder, batch: list[Window]) -> NDArray[np.float64]:
-    """The nats of the counted tokens of each window, [B]. Padding is on the right, seen by no real token."""
-    width = max(len(w.tokens) for w in batch) - 1
-    inputs = np.zeros((len(batch), width), np.int64)
-    targets = np.zeros((len(batch), width), np.int64)
-    counted = np.zeros((len(batch), width), bool)
-    for row, window in enumerate(batch):
-        n = len(window.tokens) - 1
-        inputs[row, :n], targets[row, :n] = window.tokens[:-1], window.tokens[1:]
-        counted[row, :n] = window.counted
-    device = next(model.parameters()).device
-    tokens = torch.from_numpy(inputs).to(device)
-    positions = torch.arange(width, device=device).expand_as(tokens)
-    mask = torch.from_numpy(counted).to(device)
-    hidden = model(tokens, positions)[mask]  # [N, D], only what is counted
-    wanted = torch.from_numpy(targets).to(device)[mask]
-    nats = torch.cat(
-        [
-            F.cross_entropy(model.logits(h).float(), t, reduction="none")
-            for h, t in zip(torch.split(hidden, 2048), torch.split(wanted, 2048), strict=True)
-        ]
-    )
-    rows = torch.nonzero(mask)[:, 0]
-    sums = torch.zeros(len(batch), dtype=torch.float64, device=device).index_add_(0, rows, nats.double())
-    total: NDArray[np.float64] = sums.cpu().numpy()
-    return total

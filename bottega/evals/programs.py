@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import comb
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bottega.data.records import Prompt
+from bottega.data.records import Check, Message, Prompt
 from bottega.errors import UserError
 from bottega.evals.prompting import TEMPLATES, Mode, encode_prompt, request_text, stop_ids
 from bottega.evals.score import Example, Score, bootstrap_ratio, proportion_score
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PROGRAM_TOKENS = 256  # room for a program, at most half of the context
 TRIES_PER_K = 2  # tries for each k above 1: more than k, so that luck weighs less
 TEMPERATURE = 0.8  # of several tries; a single one takes the likeliest tokens
+
+# Where a completed program of a benchmark ends: at its own tests, or at the next thing at the margin.
+ROW_STOPS = ("\nassert", '\n"""', "\nprint", "\nif __name__", "\n# ", "\n```")
 
 _FENCE = re.compile(r"```[a-zA-Z]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _CODE_LINE = re.compile(r"^(?:def |class |import |from |@|[A-Za-z_]\w* *=)", re.MULTILINE)
@@ -40,7 +43,7 @@ def pass_at_k(
     *,
     k: int = 1,
     name: str = "pass@1",
-    stop: str = "\n\n",
+    stop: tuple[str, ...] = ("\n\n",),
     context: int | None = None,
     max_new_tokens: int | None = None,
     keep_examples: int = 8,
@@ -68,7 +71,7 @@ def pass_at_k(
     rendered = [encode_prompt(tokenizer, prompt, mode) for prompt in prompts]
     fits = [i for i, ids in enumerate(rendered) if len(ids) + room <= context]
     tries = 1 if k == 1 else TRIES_PER_K * k
-    strings = () if mode == "chat" else (stop,)
+    strings = () if mode == "chat" else stop
     requests = [
         Request(
             rendered[i],
@@ -123,6 +126,29 @@ def pass_at_k(
         outcomes=tuple(chances),
         sizes=tuple(sizes),
         **more,  # type: ignore[arg-type]
+    )
+
+
+def problem_of(row: Mapping[str, Any], *, chat: bool) -> Prompt:
+    """A programming problem from the fields of a row, put as a request or as the beginning of a file.
+
+    Known are MBPP (``text`` or ``prompt`` with ``test_list``) and HumanEval (``prompt``, ``test``,
+    ``entry_point``). Raises ``UserError`` for any other row.
+    """
+    text = row.get("text") or row.get("prompt")
+    if isinstance(text, str) and isinstance(row.get("test_list"), Sequence):
+        shown = "\n".join(row["test_list"])
+        tests = f"{row.get('test_setup_code') or ''}\n{shown}\n"
+        asked = f"{text}\n\nThe code has to pass these tests:\n{shown}"
+        begun = f'"""\n{text}\n{row["test_list"][0]}\n"""\n'
+        return Prompt((Message("user", asked if chat else begun),), Check("tests", tests=tests))
+    if isinstance(text, str) and {"test", "entry_point"} <= row.keys():
+        tests = f"{row['test']}\n\ncheck({row['entry_point']})\n"
+        asked = f"Complete this function.\n\n```python\n{text}```"
+        return Prompt((Message("user", asked if chat else text),), Check("tests", tests=tests))
+    raise UserError(
+        f"a row has the fields {', '.join(row)}; known are text or prompt with test_list, and prompt, "
+        "test and entry_point"
     )
 
 

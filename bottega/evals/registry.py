@@ -4,7 +4,10 @@
                         part of the school, or of any source by its URI
 ``task:NAME``           a task of the school, as ``task:icl-en-8``; ``task:icl`` is all whose names begin so;
                         where programs are asked for, pass@1
-``pass@K:NAME``         a task of the school that asks for programs, as ``pass@10:programs-en``
+``pass@K:NAME``         a task of the school that asks for programs, as ``pass@10:programs-en``, or the
+                        problems of a file (MBPP, HumanEval), as ``pass@1:file:mbpp.jsonl``
+``choices:URI``         multiple choice by likelihood, as ``choices:file:hellaswag.jsonl``
+``last-word:URI``       the last words of passages (LAMBADA)
 ``tokens-per-second:NAME``  how fast a task of the school is answered
 ``exact:URI``           the answers of a source's prompts, such as ``exact:file:prompts.jsonl``
 """
@@ -18,7 +21,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bottega.data.records import Check, Conversation, Document, Prompt, Record
 from bottega.errors import UserError
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 NGRAM_FLOOR = "5-gram-characters"
 FLOOR_CHARS = 1_000_000  # of training text that this floor is made of
 Split = Literal["train", "heldout"]
-KINDS = ("bits-per-byte", "task", "pass@K", "tokens-per-second", "exact")
+KINDS = ("bits-per-byte", "task", "pass@K", "tokens-per-second", "choices", "last-word", "exact")
 _PASS_AT = re.compile(r"pass@(\d{1,3})")
 
 
@@ -87,7 +90,10 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
     if kind == "task":
         return _task(name, what, subject, options)
     if at := _PASS_AT.fullmatch(kind):
-        return _task(name, what, subject, options, k=int(at[1]))
+        programs = _problems if ":" in what else _task
+        return programs(name, what, subject, options, k=int(at[1]))
+    if kind in ("choices", "last-word"):
+        return _likelihoods(name, kind, what, subject, options)
     if kind == "tokens-per-second":
         return _speed(name, what, subject, options)
     prompts = (prompt for prompt in map(as_prompt, _read(what, options, "all")) if prompt is not None)
@@ -122,7 +128,7 @@ def _expand_one(name: str, datasets: list[str]) -> list[str]:
         return [f"{kind}:{task}" for task in found]
     if kind == "bits-per-byte" and (what.partition("/")[0] in datasets or what in parts or ":" in what):
         return [name]
-    if kind == "exact" and ":" in what:
+    if ":" in what and (kind in ("exact", "choices", "last-word") or (at and int(at[1]))):
         return [name]
     known = [*names(), *(f"bits-per-byte:{dataset}" for dataset in datasets)]
     near = get_close_matches(name, known, n=1, cutoff=0.5)
@@ -273,6 +279,45 @@ def _task(name: str, task_name: str, subject: Subject, options: EvalOptions, k: 
         ).with_context({}, ceiling=1.0)
     result = _exact(name, cases, mode, subject, options, stop=task.stop)
     return result.with_context(_task_floors(task_name, options.world_seed, options.cases), ceiling=1.0)
+
+
+def _problems(name: str, uri: str, subject: Subject, options: EvalOptions, k: int) -> Score:
+    from bottega.evals.programs import ROW_STOPS, pass_at_k, problem_of
+
+    prompts = [problem_of(row, chat=subject.chat) for row in _rows(uri, options)]
+    return pass_at_k(
+        subject.model,
+        subject.tokenizer,
+        prompts,
+        "chat" if subject.chat else "completion",
+        k=k,
+        name=name,
+        stop=ROW_STOPS,
+        context=options.context,
+        max_new_tokens=options.max_new_tokens,
+        seed=options.seed,
+    ).with_context({}, ceiling=1.0)
+
+
+def _likelihoods(name: str, kind: str, uri: str, subject: Subject, options: EvalOptions) -> Score:
+    from bottega.evals.choices import choice_of, last_word, multiple_choice
+
+    model, tokenizer, rows = subject.model, subject.tokenizer, _rows(uri, options)
+    context = options.context or model.config.max_positions
+    if kind == "choices":
+        questions = [choice_of(row) for row in rows]
+        return multiple_choice(model, tokenizer, questions, context, name=name, seed=options.seed)
+    if missing := next((row for row in rows if not isinstance(row.get("text"), str)), None):
+        raise UserError(f"{name}: a row has no `text`; it has {', '.join(missing)}")
+    passages = [row["text"] for row in rows]
+    return last_word(model, tokenizer, passages, context, name=name, seed=options.seed)
+
+
+def _rows(uri: str, options: EvalOptions) -> list[dict[str, Any]]:
+    """The first rows of a source, as they stand."""
+    from bottega.data.sources import ReadOptions, SourceSpec, raw_rows
+
+    return list(islice(raw_rows(SourceSpec(uri=uri), ReadOptions(data=options.data)), options.cases))
 
 
 def _mode(task: EvalTask, subject: Subject) -> Mode:

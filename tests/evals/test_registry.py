@@ -176,3 +176,10 @@ def test_a_talk_asks_for_its_last_answer() -> None:
     assert prompt.check == Check("exact", ("Ciao",))
     assert as_prompt(Conversation(turns[:3])) is None
     assert as_prompt(Document("text")) is None
+
+
+def test_speed_is_tokens_over_seconds_of_waiting(subject: Subject) -> None:
+    result = score("tokens-per-second:icl-en-0", subject, FEW)
+    assert (result.unit, result.n, result.higher_is_better) == ("tokens/s", 4, True)
+    assert result.value == pytest.approx(sum(result.outcomes) / sum(result.sizes))
+    assert 0 < result.low <= result.value <= result.high
