@@ -89,7 +89,7 @@ class Step:
         qk, v = qkv[:, :, : H + KV], qkv[:, :, H + KV :]
         turned = qk.float()
         if layer.qk_norm is not None:
-            turned = (F.rms_norm(turned, (hd,), eps=self._eps) * layer.qk_norm).to(x.dtype).float()
+            turned = (self._unit(turned) * layer.qk_norm).to(x.dtype).float()
         first, second = turned.chunk(2, dim=-1)
         turned = (turned * cos).addcmul_(torch.cat((-second, first), dim=-1), sin).to(x.dtype)
         q, k = turned[:, :, :H], turned[:, :, H:]
@@ -115,7 +115,11 @@ class Step:
 
     def _norm(self, x: Tensor, norm: nn.Module) -> Tensor:
         weight: Tensor = norm.weight  # type: ignore[assignment]
-        return F.rms_norm(x.float(), (x.shape[-1],), weight.float(), self._eps).to(x.dtype)
+        return (self._unit(x.float()) * weight).to(x.dtype)
+
+    def _unit(self, x: Tensor) -> Tensor:
+        """x / rms(x), in float32: half the time of torch's own, which is made of more kernels."""
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self._eps)
 
     def _fused(self, block: nn.Module) -> _Layer:
         assert isinstance(block, Block)
