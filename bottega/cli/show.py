@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from bottega.evals.scoreboard import Scoreboard
+    from bottega.lineage.family import Member
     from bottega.lineage.options import BuildOptions
     from bottega.lineage.recipe import Recipe
 
@@ -33,7 +34,8 @@ PictureOption = Annotated[
 def add_to(app: typer.Typer) -> None:
     """Give the command line this file's verbs."""
     app.command(
-        epilog="Examples:\n\n`bottega lineage`\n\n`bottega lineage --picture tree.svg --picture tree.png`\n\n"
+        epilog="Examples:\n\n`bottega lineage`\n\n`bottega lineage --open`\n\n"
+        "`bottega lineage --picture tree.svg --picture tree.png`\n\n"
         "`bottega lineage --json | jq '.models[].scores'`"
     )(lineage)
     app.command(epilog="Examples:\n\n`bottega scoreboard`\n\n`bottega scoreboard --picture scores.png`")(
@@ -42,7 +44,25 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Examples:\n\n`bottega recipes`\n\n`bottega recipes mine.toml`")(recipes)
 
 
-def lineage(recipe: FamilyOption = None, as_json: JsonOption = False, picture: PictureOption = None) -> None:
+def lineage(
+    recipe: FamilyOption = None,
+    as_json: JsonOption = False,
+    picture: PictureOption = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            help="Write the report as one page: tree, claims, scores, answers, curves, costs, licences.",
+            show_default=False,
+        ),
+    ] = None,
+    open_it: Annotated[
+        bool, typer.Option("--open", help="Write the report, if need be, and show it in the browser.")
+    ] = False,
+    language: Annotated[
+        Literal["en", "zh"], typer.Option("--language", help="The report opens in English or Chinese.")
+    ] = "en",
+) -> None:
     """Show the family tree: every model, what it was made from, its scores and its cost."""
     from bottega.lineage.family import members
     from bottega.lineage.home import Home
@@ -62,6 +82,16 @@ def lineage(recipe: FamilyOption = None, as_json: JsonOption = False, picture: P
 
         draw_family(family, found, path)
         typer.echo(f"Wrote {path}.", err=as_json)
+    if html is None and open_it:
+        html = Home().root / "families" / f"{family.name}.html"
+    if html is not None:
+        _write_report(family, options, found, html, language)
+        typer.echo(f"Wrote {html}.", err=as_json)
+    if open_it and html is not None:
+        import webbrowser
+
+        if not webbrowser.open(html.absolute().as_uri()):
+            typer.echo(f"No browser was found; open {html} in one.", err=True)
 
 
 def scoreboard(
@@ -151,6 +181,20 @@ def print_json(value: object) -> None:
     import json
 
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _write_report(
+    family: Recipe, options: BuildOptions, found: list[Member], path: Path, language: Literal["en", "zh"]
+) -> None:
+    """The report, with the claims that ``bottega claims`` has scores for."""
+    from bottega.lineage.claims import verdicts
+    from bottega.lineage.home import Home
+    from bottega.lineage.report import write_report
+
+    world_seed = options.world(family)
+    _, judged = verdicts(family, Home(), options, [world_seed], take=False)
+    known = [verdict for verdict in judged if verdict.status != "not built"]
+    write_report(family, found, path, world_seed=world_seed, verdicts=known, language=language)
 
 
 def _print_board(board: Scoreboard) -> None:

@@ -30,16 +30,19 @@ def verdicts(
     *,
     progress: Progress | None = None,
     only: Sequence[str] = (),
+    take: bool = True,
 ) -> tuple[Rules, list[Verdict]]:
     """The verdict on every claim (or on those of the ids in ``only``), pooled over the worlds.
 
     Each world is the family as ``bottega up --world-seed N`` builds it; a model that is not built leaves its
-    claims "not built". Scores that are missing are taken now.
+    claims "not built". Scores that are missing are taken now, unless ``take`` is False.
     """
     rules, claims = load_claims()
     index = home.family(recipe.name)
     worlds = [
-        _World(Resolver(recipe, home, replace(options, world_seed=seed), as_built=index), seed, progress)
+        _World(
+            Resolver(recipe, home, replace(options, world_seed=seed), as_built=index), seed, progress, take
+        )
         for seed in world_seeds
     ]
     found = []
@@ -52,8 +55,8 @@ def verdicts(
 class _World:
     """The scores of one world's family."""
 
-    def __init__(self, resolver: Resolver, seed: int, progress: Progress | None) -> None:
-        self._resolver, self._seed, self._progress = resolver, seed, progress
+    def __init__(self, resolver: Resolver, seed: int, progress: Progress | None, take: bool) -> None:
+        self._resolver, self._seed, self._progress, self._take = resolver, seed, progress, take
         self._loaded: tuple[str, Evaluator] | None = None  # the model that was scored last
 
     def scores(self, claim: Claim) -> dict[str, dict[str, Score]]:
@@ -62,10 +65,12 @@ class _World:
         for model, evaluation in _needs(claim):
             node = Node("model", model)
             if model in self._resolver.recipe.models and self._resolver.standing(node).built:
-                found.setdefault(model, {})[evaluation] = self._score(node, evaluation, claim.n)
+                score = self._score(node, evaluation, claim.n)
+                if score is not None:
+                    found.setdefault(model, {})[evaluation] = score
         return found
 
-    def _score(self, node: Node, evaluation: str, cases: int) -> Score:
+    def _score(self, node: Node, evaluation: str, cases: int) -> Score | None:
         resolver = self._resolver
         folder = resolver.path(node)
         options = replace(options_of(resolver), cases=cases, documents=cases)
@@ -75,6 +80,8 @@ class _World:
         row = read_json(file)
         if row is not None and row["asked"] == asked:
             return Score.from_json(row["score"])
+        if not self._take:
+            return None
         if self._progress is not None:
             self._progress(self._seed, node.name, evaluation)
         if self._loaded is None or self._loaded[0] != node.name:
