@@ -71,7 +71,7 @@ def compare(name: str, model: Decoder, peer: Any, rows: int, repeats: int) -> No
                 pad_token_id=0,
             )
 
-    with LocalEngine(model, slots=rows) as engine:
+    with LocalEngine(model, slots=rows, compiled=True) as engine:
 
         def ours() -> None:
             engine.weights_changed()  # nothing of the last round is taken over

@@ -68,13 +68,17 @@ class LocalEngine:
         slots: int = 32,
         max_tokens: int | None = None,
         max_queue: int = 1024,
+        compiled: bool = False,
     ) -> None:
         """``slots``: sequences decoded at once; ``max_tokens``: of prompt and answer together, the model's
-        positions by default; ``max_queue``: requests that may wait for a slot."""
+        positions by default; ``max_queue``: requests that may wait for a slot; ``compiled``: steps of
+        decoding run compiled, which takes some 20 s at first."""
         if slots < 1:
             raise UserError(f"slots must be at least 1, not {slots}.")
         limit = model.config.max_positions
-        self._scheduler = Scheduler(model, tokenizer, slots=slots, max_tokens=min(max_tokens or limit, limit))
+        self._scheduler = Scheduler(
+            model, tokenizer, slots=slots, max_tokens=min(max_tokens or limit, limit), compiled=compiled
+        )
         self._slots, self._max_queue = slots, max_queue
         self._driver = threading.RLock()  # held by whoever takes a step
         self._wake = threading.Event()

@@ -63,10 +63,18 @@ class _Sequence:
 class Scheduler:
     """The requests of one model, in the rows of one cache."""
 
-    def __init__(self, model: Decoder, tokenizer: Tokenizer | None, *, slots: int, max_tokens: int) -> None:
+    def __init__(
+        self,
+        model: Decoder,
+        tokenizer: Tokenizer | None,
+        *,
+        slots: int,
+        max_tokens: int,
+        compiled: bool = False,
+    ) -> None:
         weight = model.output_weight
         self.model, self.tokenizer, self.max_tokens, self.version = model, tokenizer, max_tokens, 0
-        self._step = Step(model)
+        self._step = Step(model, compiled=compiled)
         self._device = weight.device
         self._slots = Slots(model.config, slots, max_tokens, dtype=weight.dtype, device=weight.device)
         self._sampler = BatchSampler(slots, model.config.vocab_size, weight.device)

@@ -7,6 +7,7 @@ projections of a layer that read the same input are one product, and queries and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,9 @@ class Step:
     and a change in place is seen by both. :meth:`refresh` is for what is not a view.
     """
 
-    def __init__(self, model: Decoder) -> None:
+    def __init__(self, model: Decoder, *, compiled: bool = False) -> None:
+        """``compiled``: steps of one token run compiled, which takes some 20 s at first and pays where many
+        thousands follow."""
         self.model = model
         config = model.config
         self._plain = all(type(p) is nn.Linear for block in model.model.layers for p in _projections(block))
@@ -44,7 +47,9 @@ class Step:
         # Adapters stand between the projections of some models; those take the decoder's own way.
         self._layers = [self._fused(block) for block in model.model.layers] if self._plain else []
         # The fused kernel's last bits depend on which thread serves a row, and so on the row's neighbours.
-        self._written_out = model.output_weight.device.type == "cpu"
+        weight = model.output_weight
+        self._written_out = weight.device.type == "cpu" and weight.dtype == torch.float32
+        self._one_token = torch.compile(self._run) if compiled and self._plain else self._run
 
     def refresh(self) -> None:
         """Take over norms that were changed in place."""
@@ -58,13 +63,27 @@ class Step:
         if not self._plain:
             own: Tensor = self.model(tokens, positions, cache=cache)
             return own
-        trunk = self.model.model
         mask = cache_mask(positions, cache.extent)  # [B, 1, S, T]
-        bias = self._bias(mask) if self._written_out else None
+        if self._written_out:
+            mask = self._bias(mask)
+        run = self._one_token if tokens.shape[1] == 1 else self._run
+        return run(tokens, positions, mask, cache.rows, cache.keys, cache.values)
+
+    def _run(
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        mask: Tensor,
+        rows: Tensor,
+        keys: list[Tensor],
+        values: list[Tensor],
+    ) -> Tensor:
+        trunk = self.model.model
         cos, sin = (x.transpose(1, 2) for x in trunk.rotary(positions))  # [B, S, 1, hd]
+        where = (rows[:, None], slice(None), positions)
         x = F.embedding(tokens, trunk.embed_tokens.weight)
-        for index, layer in enumerate(self._layers):
-            x = self._attend(x, index, layer, cos, sin, mask, bias, positions, cache)
+        for layer, k, v in zip(self._layers, keys, values, strict=True):
+            x = self._attend(x, layer, cos, sin, mask, where, k, v)
             block = layer.block
             gate, up = F.linear(self._norm(x, block.post_attention_layernorm), layer.gate_up).chunk(2, dim=-1)
             x = x + F.linear(F.silu(gate) * up, block.mlp.down_proj.weight)
@@ -73,16 +92,16 @@ class Step:
     def _attend(
         self,
         x: Tensor,
-        index: int,
         layer: _Layer,
         cos: Tensor,
         sin: Tensor,
         mask: Tensor,
-        bias: Tensor | None,
-        positions: Tensor,
-        cache: KVCache,
+        where: Any,
+        keys: Tensor,
+        values: Tensor,
     ) -> Tensor:
         B, S, _ = x.shape
+        T = mask.shape[-1]
         H, KV, hd = self._heads, self._kv_heads, self._head_dim
         qkv = F.linear(self._norm(x, layer.block.input_layernorm), layer.qkv, layer.qkv_bias)
         qkv = qkv.view(B, S, H + 2 * KV, hd)
@@ -91,17 +110,17 @@ class Step:
         if layer.qk_norm is not None:
             turned = (self._unit(turned) * layer.qk_norm).to(x.dtype).float()
         first, second = turned.chunk(2, dim=-1)
-        turned = (turned * cos).addcmul_(torch.cat((-second, first), dim=-1), sin).to(x.dtype)
+        turned = torch.addcmul(turned * cos, torch.cat((-second, first), dim=-1), sin).to(x.dtype)
         q, k = turned[:, :, :H], turned[:, :, H:]
-        keys, values = cache.write(index, k.transpose(1, 2), v.transpose(1, 2), positions)
-        if bias is None:
+        keys[where], values[where] = k, v  # [B, S, KV, hd]: the indexed dimensions come first
+        keys, values = keys[:, :, :T], values[:, :, :T]
+        if not self._written_out:
             out = attend(q.transpose(1, 2), keys, values, mask).transpose(1, 2)
         else:
-            T = keys.shape[2]
             # The heads that share keys are rows of one product: [B KV, H / KV S, hd].
             rows = q.transpose(1, 2).reshape(B * KV, H // KV * S, hd)
             flat_keys, flat_values = keys.view(B * KV, T, hd), values.view(B * KV, T, hd)
-            scores = torch.baddbmm(bias, rows, flat_keys.mT, alpha=hd**-0.5)
+            scores = torch.baddbmm(mask, rows, flat_keys.mT, alpha=hd**-0.5)
             out = torch.bmm(scores.softmax(dim=-1), flat_values).view(B, H, S, hd).transpose(1, 2)
         return x + F.linear(out.reshape(B, S, H * hd), layer.block.self_attn.o_proj.weight)
 

@@ -33,14 +33,14 @@ class KVCache:
         self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
         self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
         self.extent = capacity
-        self._rows = torch.arange(rows, device=device)
+        self.rows = torch.arange(rows, device=device)
 
     def narrow(self, first: int, rows: int) -> KVCache:
         """The same memory as a cache of ``rows`` neighbouring rows, with an ``extent`` of its own."""
         part = copy.copy(self)
         part.keys = [keys[first : first + rows] for keys in self.keys]
         part.values = [values[first : first + rows] for values in self.values]
-        part._rows = torch.arange(rows, device=self._rows.device)
+        part.rows = torch.arange(rows, device=self.rows.device)
         return part
 
     def copy(self, source: int, target: int, tokens: int) -> None:
@@ -53,7 +53,7 @@ class KVCache:
         hd]."""
         keys, values = self.keys[layer], self.values[layer]
         where = (
-            self._rows[:, None],
+            self.rows[:, None],
             slice(None),
             positions,
         )  # [B, S, KV, hd]: the indexed dimensions come first

@@ -57,8 +57,9 @@ def page(copied: Home, data: Path, tmp_path: Path) -> str:
         card = read_card(member.folder)
         write_card(member.folder, card.model_copy(update={"samples": (Sample(prompt=EVIL, answer=EVIL),)}))
     claim = Claim(
-        id="x", model="davinci", says="It reads <b>.", says_zh="它会读。", metric="accuracy", cases=("a",), n=10,
-        direction="higher", effect="difference", minimum_effect=0.1, above_floors=True, built=True, twin="",
+        id="x", model="davinci", says="It reads <b>.", says_zh="它会读。", metric="accuracy",
+        cases=("a",), n=10, direction="higher", effect="difference", minimum_effect=0.1, above_floors=True,
+        built=True, twin="",
     )  # fmt: skip
     verdict = Verdict(claim, "not shown", "too small", 0.05, -0.01, 0.11, n=20)
     out = tmp_path / "report.html"
