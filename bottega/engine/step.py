@@ -49,7 +49,7 @@ class Step:
         # The fused kernel's last bits depend on which thread serves a row, and so on the row's neighbours.
         weight = model.output_weight
         self._written_out = weight.device.type == "cpu" and weight.dtype == torch.float32
-        self._one_token = torch.compile(self._run) if compiled and self._plain else self._run
+        self._compiled = torch.compile(self._run) if compiled and self._plain else None
 
     def refresh(self) -> None:
         """Take over norms that were changed in place."""
@@ -66,8 +66,11 @@ class Step:
         mask = cache_mask(positions, cache.extent)  # [B, 1, S, T]
         if self._written_out:
             mask = self._bias(mask)
-        run = self._one_token if tokens.shape[1] == 1 else self._run
-        return run(tokens, positions, mask, cache.rows, cache.keys, cache.values)
+        if tokens.shape[1] > 1 or self._compiled is None:
+            return self._run(tokens, positions, mask, cache.rows, cache.keys, cache.values)
+        torch._dynamo.maybe_mark_dynamic(mask, mask.dim() - 1)  # one compilation serves every extent
+        hidden: Tensor = self._compiled(tokens, positions, mask, cache.rows, cache.keys, cache.values)
+        return hidden
 
     def _run(
         self,

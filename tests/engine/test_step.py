@@ -13,6 +13,7 @@ from bottega.model.config import FAMILIES, Family, ModelConfig
 from bottega.model.decoder import Decoder
 from bottega.model.hub import load_model, save_model
 from bottega.model.init import initialise
+from bottega.training.compilation import cpp_compiler
 
 
 def model_of(family: Family, kv_heads: int = 2, *, tie: bool = True) -> Decoder:
@@ -55,6 +56,20 @@ def test_hidden_states_are_the_decoders(family: Family, kv_heads: int) -> None:
         cache.extent = stop
         positions = torch.arange(start, stop).expand(3, -1)
         found.append(step(tokens[:, start:stop], positions, cache))
+    torch.testing.assert_close(torch.cat(found, dim=1), whole, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.skipif(cpp_compiler() is None, reason="compiling needs a C++ compiler")
+@torch.inference_mode()
+def test_compiled_steps_are_the_same_at_every_extent() -> None:
+    model = model_of("qwen3")
+    tokens = torch.randint(0, 97, (3, 60), generator=torch.Generator().manual_seed(0))
+    whole = model(tokens)
+    step, cache = Step(model, compiled=True), cache_of(model, 3)
+    found = []
+    for at in range(60):
+        cache.extent = -(-(at + 1) // 16) * 16
+        found.append(step(tokens[:, at : at + 1], torch.full((3, 1), at), cache))
     torch.testing.assert_close(torch.cat(found, dim=1), whole, atol=2e-5, rtol=1e-4)
 
 
