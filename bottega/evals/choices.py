@@ -178,7 +178,8 @@ def _scored(
 
     A context too long loses its beginning. Where there is none, the end-of-text mark stands before.
     """
-    befores = tokenizer.encode_batch([before for before, _ in pairs])
+    # Spaces at a context's end belong to what follows: tokens begin with their space.
+    befores = tokenizer.encode_batch([before.rstrip() for before, _ in pairs])
     wholes = tokenizer.encode_batch([f"{before} {after}" if before else after for before, after in pairs])
     windows = []
     for before, whole in zip(befores, wholes, strict=True):

@@ -183,16 +183,20 @@ def _told(score: Score) -> str:
     return f"{number(score.value, score.unit)} ({low} – {high}), n = {score.n}{floors}"
 
 
-def _answers(carded: Sequence[tuple[Member, Card]]) -> dict[str, Any]:
-    """What every model said to each prompt; models that were asked nothing are left out."""
-    asked = [
-        (member.name, {s.prompt: s.answer for s in card.samples}) for member, card in carded if card.samples
+def _answers(carded: Sequence[tuple[Member, Card]]) -> list[dict[str, Any]]:
+    """What the models said, those that were asked the same prompts side by side."""
+    groups: dict[tuple[str, ...], list[tuple[str, dict[str, str]]]] = {}
+    for member, card in carded:
+        if card.samples:
+            said = {sample.prompt: sample.answer for sample in card.samples}
+            groups.setdefault(tuple(said), []).append((member.name, said))
+    return [
+        {
+            "models": [name for name, _ in models],
+            "rows": [{"prompt": p, "answers": [said[p] for _, said in models]} for p in prompts],
+        }
+        for prompts, models in groups.items()
     ]
-    prompts = list(dict.fromkeys(prompt for _, said in asked for prompt in said))
-    return {
-        "models": [name for name, _ in asked],
-        "rows": [{"prompt": p, "answers": [said.get(p) for _, said in asked]} for p in prompts],
-    }
 
 
 def _model(member: Member, card: Card) -> dict[str, Any]:
