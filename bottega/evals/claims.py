@@ -119,7 +119,11 @@ def _judge(claim: Claim, rules: Rules, worlds: Sequence[Scores], seed: int) -> V
         theirs = [np.full_like(d, score.floors[floor]) for d, score in zip(theirs, own, strict=True)]
     values = [np.mean([d[0] for d in side]) for side in (mine, theirs)]  # the first is the score as it was
     resampled = [np.mean([d[1:] for d in side], axis=0) for side in (mine, theirs)]
-    if claim.effect == "ratio":
+    if claim.effect == "value":  # there is no other model: the bound itself has to lie outside the interval
+        effect, spread, nothing = values[0], resampled[0], claim.minimum_effect
+    elif claim.effect == "ratio":
+        if not values[1] or not np.all(resampled[1]):
+            return Verdict(claim, "not shown", "what it is held against is 0, which no ratio can be taken of")
         effect, spread, nothing = values[0] / values[1], resampled[0] / resampled[1], 1.0
     else:
         effect, spread, nothing = values[0] - values[1], resampled[0] - resampled[1], 0.0
@@ -176,6 +180,8 @@ def _effect_fails(claim: Claim, effect: float, low: float, high: float, nothing:
     if claim.effect == "kept":
         margin = claim.margin or 0.0
         return "" if sign * worse_end > -margin else f"the interval reaches beyond the margin of {margin}"
+    if claim.effect == "value":
+        return "" if sign * worse_end > sign * nothing else "the interval reaches beyond the bound"
     return "" if sign * worse_end > sign * nothing else 'the interval includes "no effect"'
 
 

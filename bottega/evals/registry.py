@@ -96,9 +96,20 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
         return _likelihoods(name, kind, what, subject, options)
     if kind == "tokens-per-second":
         return _speed(name, what, subject, options)
-    prompts = (prompt for prompt in map(as_prompt, _read(what, options, "all")) if prompt is not None)
+    prompts = (prompt for prompt in map(as_prompt, _asked(what, options)) if prompt is not None)
     mode: Mode = "chat" if subject.chat else "plain"
     return _exact(name, list(islice(prompts, options.cases)), mode, subject, options)
+
+
+def _asked(uri: str, options: EvalOptions) -> Iterator[Record]:
+    """The records of a source; where a dataset of the family has it, only what that held out."""
+    from bottega.data.frozen import FrozenDataset
+
+    for folder in options.datasets.values():
+        dataset = FrozenDataset(folder)
+        if any(source.uri == uri for source in dataset.manifest.sources):
+            return dataset.records("heldout", source=uri)
+    return _read(uri, options, "all")
 
 
 def as_prompt(record: Record) -> Prompt | None:

@@ -177,3 +177,21 @@ def test_other_questions_are_not_compared() -> None:
 def test_a_misspelt_key_is_an_error() -> None:
     with pytest.raises(UserError, match="minimun_effect"):
         judged([], minimun_effect=0.1)
+
+
+def test_a_value_has_to_keep_its_interval_beyond_the_bound() -> None:
+    built = {"effect": "value", "against": None}
+    found = judged([world(child=150)], minimum_effect=0.6, **built)
+    assert found.status == "shown"
+    assert found.effect == pytest.approx(0.75)
+    near = judged([world(child=150)], minimum_effect=0.72, **built)
+    assert (near.status, near.reason) == ("not shown", "the interval reaches beyond the bound")
+    assert judged([world(child=150)], minimum_effect=0.8, **built).status == "not shown"
+    lower = judged([world(child=50)], minimum_effect=0.4, direction="lower", **built)
+    assert lower.status == "shown"
+
+
+def test_no_ratio_is_taken_of_nothing() -> None:
+    found = judged([world(child=150, parent=0)], effect="ratio", minimum_effect=1.3)
+    assert found.status == "not shown"
+    assert "is 0" in found.reason

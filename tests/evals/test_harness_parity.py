@@ -15,28 +15,8 @@ from bottega.model.decoder import Decoder
 from bottega.model.hub import load_model, save_model
 
 WORDS = [
-    "the",
-    "cat",
-    "dog",
-    "bird",
-    "sat",
-    "lay",
-    "sang",
-    "on",
-    "by",
-    "in",
-    "mat",
-    "fire",
-    "tree",
-    "sky",
-    "blue",
-    "colour",
-    "and",
-    "what",
-    "is",
-    "a",
-    "2",
-    "4",
+    *("the", "cat", "dog", "bird", "sat", "lay", "sang", "on", "by", "in", "mat", "fire"),
+    *("tree", "sky", "blue", "colour", "and", "what", "is", "a", "2", "4"),
 ]
 
 

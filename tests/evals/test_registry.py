@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bottega.data.frozen import freeze
+from bottega.data.frozen import FrozenDataset, freeze
 from bottega.data.records import Check, Conversation, Document, Message
 from bottega.data.sources import ReadOptions, SourceSpec
 from bottega.data.tokenizer import Tokenizer
@@ -155,6 +155,24 @@ def test_prompts_of_a_file_are_scored(model: Decoder, tokenizer: Tokenizer, tmp_
         ("What is 0 + 0?", ("0",)),
         ("What is 1 + 1?", ("2",)),
     ]
+
+
+def test_of_a_source_that_was_trained_on_only_held_out_prompts_are_asked(
+    model: Decoder, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    file = tmp_path / "sums.jsonl"
+    rows = [{"prompt": f"What is {i} + {i}?", "completion": str(2 * i), "license": "MIT"} for i in range(90)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    uri = f"file:{file}"
+    freeze([SourceSpec(uri=uri)], tmp_path / "frozen", ReadOptions())
+    subject = Subject(model, tokenizer, chat=False)
+    alone = score(f"exact:{uri}", subject, EvalOptions(max_new_tokens=2))
+    trained = EvalOptions(max_new_tokens=2, datasets={"sums": tmp_path / "frozen"})
+    asked = score(f"exact:{uri}", subject, trained)
+    heldout = {record.messages[0].content for record in FrozenDataset(tmp_path / "frozen").records("heldout")}  # type: ignore[union-attr]
+    assert alone.n == 90
+    assert asked.n == len(heldout) < 10
+    assert {example.prompt for example in asked.examples} <= heldout
 
 
 def test_prompts_without_a_licence_may_be_asked(subject: Subject, tmp_path: Path) -> None:
