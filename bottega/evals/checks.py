@@ -6,7 +6,7 @@ import re
 
 from bottega.data.records import Check
 
-_MARK = re.compile(r"(?:[Aa]nswer|答案)\s*[:：]")
+_MARK = re.compile(r"(?:[Aa]nswer|答案)\s*[:：]|####")
 
 
 def normalised(text: str) -> str:
@@ -16,7 +16,8 @@ def normalised(text: str) -> str:
 
 
 def final_answer(text: str) -> str:
-    """What follows the last ``Answer:`` or ``答案：`` on its line, else the last line that is not empty."""
+    """What follows the last ``Answer:``, ``答案：`` or ``####`` on its line, else the last line that is not
+    empty."""
     marks = list(_MARK.finditer(text))
     if marks:
         text = text[marks[-1].end() :].lstrip()

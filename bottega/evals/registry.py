@@ -113,13 +113,22 @@ def _asked(uri: str, options: EvalOptions) -> Iterator[Record]:
 
 
 def as_prompt(record: Record) -> Prompt | None:
-    """A prompt with its check; a conversation that ends in an answer asks for exactly that."""
+    """A prompt with its check; a conversation that ends in an answer asks for exactly that, or for the result
+    it is marked to end in."""
     if isinstance(record, Prompt):
         return record
     if isinstance(record, Conversation) and record.messages[-1].role == "assistant":
         *before, answer = record.messages
-        return Prompt(tuple(before), Check("exact", (answer.content,)), record.origin) if before else None
+        return Prompt(tuple(before), _check_of(answer.content), record.origin) if before else None
     return None
+
+
+def _check_of(answer: str) -> Check:
+    """That the whole answer is given, or its last line's result where it is marked as GSM8K does."""
+    _, mark, result = answer.rpartition("\n#### ")
+    if not mark or "\n" in result.strip():
+        return Check("exact", (answer,))
+    return Check("final", tuple(dict.fromkeys((result.strip(), result.strip().replace(",", "")))))
 
 
 def _single(name: str, options: EvalOptions) -> list[str]:

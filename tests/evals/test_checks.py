@@ -31,6 +31,7 @@ def test_any_accepted_answer_will_do_and_is_normalised_too() -> None:
         ("答案:7", "7"),
         ("first 3\nthen 7\n\n", "then 7"),
         ("Answer:\n12", "12"),
+        ("3 + 4 is 7.\n#### 7", "7"),
         ("", ""),
     ],
 )

@@ -201,3 +201,14 @@ def test_speed_is_tokens_over_seconds_of_waiting(subject: Subject) -> None:
     assert (result.unit, result.n, result.higher_is_better) == ("tokens/s", 4, True)
     assert result.value == pytest.approx(sum(result.outcomes) / sum(result.sizes))
     assert 0 < result.low <= result.value <= result.high
+
+
+def test_of_a_worked_answer_the_marked_result_is_asked_for() -> None:
+    def asked(answer: str) -> Check:
+        prompt = as_prompt(Conversation((Message("user", "How many?"), Message("assistant", answer))))
+        assert prompt is not None
+        return prompt.check
+
+    assert asked("2 and 2 is 4.\n#### 4") == Check("final", ("4",))
+    assert asked("So many.\n#### 1,200") == Check("final", ("1,200", "1200"))
+    assert asked("#### 4") == Check("exact", ("#### 4",))
