@@ -59,6 +59,17 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, or
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads; all cores where left out.")
 ]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        help="Models to build side by side; where left out, as many as a CPU's cores and memory allow, "
+        "and one on a GPU.",
+        show_default=False,
+    ),
+]
 CompileOption = Annotated[
     Literal["auto", "on", "off"],
     typer.Option("--compile", help="Compile the training step; auto does so where it pays."),
@@ -87,6 +98,7 @@ def up(
     precision: PrecisionOption = "auto",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    jobs: JobsOption = None,
     compile: CompileOption = "auto",
 ) -> None:
     """Raise a whole family, show its scoreboard, and open a chat with its best model."""
@@ -96,7 +108,7 @@ def up(
         data, include_nc, include_unclear, skip_bad_rows, world_seed, scale, precision, device, compile,
         threads, command=_typed(),
     )  # fmt: skip
-    family = _raise_family(recipe, None, options)
+    family = _raise_family(recipe, None, options, jobs)
     from bottega.cli.show import print_scoreboard
 
     print_scoreboard(family, options)
@@ -126,6 +138,7 @@ def build(
     precision: PrecisionOption = "auto",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
+    jobs: JobsOption = None,
     compile: CompileOption = "auto",
     evaluate: Annotated[
         bool, typer.Option("--eval/--no-eval", help="Evaluate each model once it is built.")
@@ -142,10 +155,12 @@ def build(
         data, include_nc, include_unclear, skip_bad_rows, world_seed, scale, precision, device, compile,
         threads, evaluate=evaluate, command=_typed(),
     )  # fmt: skip
-    _raise_family(recipe, None if everything else names, options)
+    _raise_family(recipe, None if everything else names, options, jobs)
 
 
-def _raise_family(recipe_name: str, models: list[str] | None, options: BuildOptions) -> Recipe:
+def _raise_family(
+    recipe_name: str, models: list[str] | None, options: BuildOptions, jobs: int | None
+) -> Recipe:
     """Build with the overview on the screen. Raises UserError, with how to go on, where a node failed."""
     from rich.console import Console
 
@@ -154,6 +169,7 @@ def _raise_family(recipe_name: str, models: list[str] | None, options: BuildOpti
     from bottega.lineage.build import build as build_family
     from bottega.lineage.home import Home
     from bottega.lineage.overview import Overview
+    from bottega.lineage.side_by_side import choose_jobs
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError(
@@ -164,7 +180,15 @@ def _raise_family(recipe_name: str, models: list[str] | None, options: BuildOpti
     source = recipe_name if recipe_name in recipes.shipped() else str(Path(recipe_name).absolute())
     try:
         with Overview(family, Console(soft_wrap=not sys.stdout.isatty())) as overview:
-            report = build_family(family, Home(), options, overview, models=models, source=source)
+            report = build_family(
+                family,
+                Home(),
+                options,
+                overview,
+                models=models,
+                source=source,
+                jobs=choose_jobs(jobs, options),
+            )
     except BuildInterrupted as stopped:
         raise Interrupted(
             f"Interrupted at {stopped}. What was built is kept; the same command goes on from here:\n"

@@ -77,11 +77,13 @@ def build(
     *,
     models: Iterable[str] | None = None,
     source: str = "",
+    jobs: int = 1,
 ) -> BuildReport:
     """Build the named models, or all, and whatever they need.
 
     A node that fails takes down only what is made from it; the rest is built. ``source`` is how the recipe is
-    loaded again later (a shipped name or a path).
+    loaded again later (a shipped name or a path). ``jobs``: nodes built side by side, in processes of their
+    own; 1 builds them in this one.
 
     Raises:
         UserError: a name that the recipe does not have, or a built model that was damaged since.
@@ -99,6 +101,13 @@ def build(
     family = Family(recipe.name, source or recipe.file, options.remembered())
     report = BuildReport()
     observer.plan(nodes)
+    if jobs > 1:
+        from bottega.lineage.side_by_side import build_side_by_side
+
+        at = build_side_by_side(resolver, nodes, family, observer, report, jobs, _disk_is_full)
+        if at is not None:
+            raise BuildInterrupted(str(at))
+        return report
     for node in nodes:
         broken = next(
             (need for need in resolver.graph.needs[node] if need in report.failed or need in report.skipped),
@@ -109,7 +118,7 @@ def build(
             observer.skipped(node, report.skipped[node])
             continue
         try:
-            _build_node(resolver, node, family, observer, report)
+            build_node(resolver, node, family, observer, report)
         except (KeyboardInterrupt, TrainingInterrupted) as error:
             raise BuildInterrupted(str(node)) from error
         except Exception as error:
@@ -131,9 +140,10 @@ def _disk_is_full(error: BaseException | None) -> bool:
     return False
 
 
-def _build_node(
+def build_node(
     resolver: Resolver, node: Node, family: Family, observer: Observer, report: BuildReport
 ) -> None:
+    """Build one node whose needs stand, unless it stands itself; a model is evaluated too."""
     standing = resolver.standing(node)
     if standing.built:
         _stands(resolver, node, family, observer, report)
