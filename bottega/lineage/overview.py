@@ -161,16 +161,18 @@ class Overview:
             self._measured = line.budget / max(1e-6, time.monotonic() - line.begun)
 
     def _seconds_left(self) -> float | None:
-        """For all models not built yet, by tokens and the pace measured last; None before one is."""
-        left, speed = 0.0, self._measured
+        """For all models not built yet, by tokens and the pace of those that run, or of the last that did;
+        None before there is one."""
+        left, speed = 0.0, 0.0
         for line in self._lines.values():
             if line.state == "running" and line.budget:
                 pace = read_pace(line.run)
                 if pace and pace.tokens_per_s > 0:
-                    speed = pace.tokens_per_s
+                    speed += pace.tokens_per_s
                     left -= pace.tokens
             if line.state in ("running", "waiting"):
                 left += line.budget
+        speed = speed or self._measured
         return left / speed if speed > 0 and left > 0 else None
 
     def _report_lines(self) -> None:

@@ -145,7 +145,12 @@ def build_side_by_side(
         _tell(events, observer, workers)
         if interrupted is not None:
             _interrupt(workers)  # once each: a second time would end them before they have saved
-        pool.shutdown(wait=True, cancel_futures=True)
+        while True:
+            try:
+                pool.shutdown(wait=True, cancel_futures=True)
+                break
+            except KeyboardInterrupt:  # a second time: at once, from the last checkpoint
+                _interrupt(workers)
         events.close()
     return interrupted
 
