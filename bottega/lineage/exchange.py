@@ -92,6 +92,20 @@ def export_model(folder: Path, out: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def export_gguf(folder: Path, out: Path) -> None:
+    """Write a model, checked, as one GGUF file for llama.cpp, which appears whole or not at all.
+
+    Raises:
+        UserError: the model is damaged or does not load, or ``out`` exists or cannot be written.
+    """
+    from bottega.model.gguf import write_gguf
+
+    name = folder.name
+    if (folder / "card.json").is_file():
+        name = verify(folder).name
+    write_gguf(folder, out, name)
+
+
 def _has_chat_template(folder: Path) -> bool:
     config = folder / "tokenizer_config.json"
     return (folder / "chat_template.jinja").is_file() or (

@@ -132,6 +132,17 @@ class Home:
             rows[alias] = {"model": model, "version": version[:VERSION_LENGTH]}
             write_json(self.root / "aliases.json", rows)
 
+    def remove_alias(self, alias: str) -> None:
+        """Forget an alias. Raises UserError where there is none of this name."""
+        with self.lock("aliases"):
+            rows = read_json(self.root / "aliases.json") or {}
+            if alias not in rows:
+                raise UserError(
+                    f"there is no alias {alias!r}; there are {', '.join(sorted(rows)) or 'none'}."
+                )
+            del rows[alias]
+            write_json(self.root / "aliases.json", rows)
+
 
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents. Raises UserError where that is not allowed."""

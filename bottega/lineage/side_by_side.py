@@ -97,7 +97,7 @@ def build_side_by_side(
     cores = resolver.options.threads or os.cpu_count() or 1
     each = replace(resolver.options, threads=max(1, cores // jobs))
     alone = replace(resolver.options, threads=cores)
-    waiting, running = list(nodes), dict[Future[Outcome], Node]()
+    waiting, running = _most_urgent_first(resolver.graph, nodes), dict[Future[Outcome], Node]()
     awaited = _awaited(resolver.graph, nodes)
     interrupted: Node | None = None
     halted = False
@@ -116,6 +116,8 @@ def build_side_by_side(
                 elif all(_stands(n, report, nodes) for n in _needs(resolver.graph, node)):
                     if node in awaited and running:
                         break  # it begins as soon as it can have all cores
+                    if _in_the_way(node, awaited, waiting, resolver.graph):
+                        continue
                     waiting.remove(node)
                     options = alone if node in awaited else each
                     work = (resolver.recipe, resolver.home.root, options, family, node)
@@ -161,6 +163,23 @@ def _interrupt(workers: set[int]) -> None:
             os.kill(pid, signal.SIGINT)
 
 
+def _most_urgent_first(graph: Graph, nodes: Sequence[Node]) -> list[Node]:
+    """The way to the first chat as it is; then what the most tokens follow one after the other, for the build
+    takes no less time than its longest chain."""
+    longest: dict[Node, int] = {}
+    needed_by: dict[Node, list[Node]] = {node: [] for node in nodes}
+    for node in nodes:
+        for need in _needs(graph, node):
+            if need in needed_by:
+                needed_by[need].append(node)
+    for node in reversed(nodes):  # each comes after what it needs
+        after = max((longest[other] for other in needed_by[node]), default=0)
+        longest[node] = _tokens(graph.recipe, node) + after
+    chats = [i for i, n in enumerate(nodes) if n.kind == "model" and graph.recipe.models[n.name].chat]
+    first = chats[0] + 1 if chats else 0
+    return [*nodes[:first], *sorted(nodes[first:], key=lambda node: -longest[node])]
+
+
 def _awaited(graph: Graph, nodes: Sequence[Node]) -> frozenset[Node]:
     """Models that at least half of the tokens of all models are made from, themselves included."""
     tokens = {node: _tokens(graph.recipe, node) for node in nodes}
@@ -171,6 +190,13 @@ def _awaited(graph: Graph, nodes: Sequence[Node]) -> frozenset[Node]:
         if node.kind == "model"
     }
     return frozenset(node for node, count in behind.items() if total and 2 * count >= total)
+
+
+def _in_the_way(node: Node, awaited: frozenset[Node], waiting: Sequence[Node], graph: Graph) -> bool:
+    """Whether a model would keep one that is awaited from its cores, as soon as that has its data."""
+    return node.kind == "model" and any(
+        node != one and one in waiting and node not in graph.ancestors(one) for one in awaited
+    )
 
 
 def _tokens(recipe: Recipe, node: Node) -> int:

@@ -195,6 +195,31 @@ def test_a_misspelt_model_suggests_the_nearest(home: Home, capsys: pytest.Captur
     assert capsys.readouterr().err == "no built model is called 'text-davnci'; did you mean 'text-davinci'?\n"
 
 
+def test_aliases_are_set_listed_moved_and_removed(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    davinci, text = (home.versions("model", name)[0] for name in ("davinci", "text-davinci"))
+    assert run(["alias"]) == 0
+    assert run(["alias", "assistant", "davinci"]) == 0
+    assert run(["alias", "assistant", f"text-davinci@{text}"]) == 0
+    assert run(["alias", "reader", "davinci"]) == 0
+    assert run(["alias"]) == 0
+    assert capsys.readouterr().out == (
+        "There are no aliases. Point one at a built model: bottega alias NAME MODEL\n"
+        f"assistant is davinci@{davinci}.\nassistant is text-davinci@{text}.\nreader is davinci@{davinci}.\n"
+        f"assistant  text-davinci@{text}\nreader     davinci@{davinci}\n"
+    )
+    assert find_model(home, "assistant") == home.path("model", "text-davinci", text)
+    assert run(["alias", "--remove", "reader"]) == 0
+    assert set(home.aliases()) == {"assistant"}
+    for wrong, message in (
+        (["--remove", "reader"], "there is no alias 'reader'; there are assistant"),
+        (["assistant"], "say which model assistant is to point at"),
+        (["assistant", "davinch"], "did you mean 'davinci'?"),
+        (["x", "davinci", "--remove", "y"], "nothing else"),
+    ):
+        assert run(["alias", *wrong]) == USER_ERROR
+        assert message in capsys.readouterr().err
+
+
 def test_an_alias_names_a_model_and_moves(home: Home) -> None:
     home.set_alias("chatgpt", "davinci", home.versions("model", "davinci")[0])
     assert find_model(home, "chatgpt").parent.name == "davinci"

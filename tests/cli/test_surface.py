@@ -24,6 +24,7 @@ VERBS = (
     "chat",
     "eval",
     "claims",
+    "alias",
     "import",
     "export",
     "doctor",

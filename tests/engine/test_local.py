@@ -16,6 +16,7 @@ from bottega.engine.requests import Completion, EngineBusyError, Finished, Reque
 from bottega.engine.slots import BLOCK_TOKENS
 from bottega.errors import UserError
 from bottega.model.decoder import Decoder
+from bottega.model.lora import add_lora
 from tests.engine.conftest import VOCAB_SIZE, next_logits, slow_greedy, some_prompts, tiny_model
 
 STOP = frozenset({7, 90, 200})
@@ -344,3 +345,18 @@ def test_leaving_a_with_block_cancels(model: Decoder) -> None:
             next(iter(stream))
         (answer,) = only(engine.generate([ask([5, 6])]))
         assert answer.reason in ("stop", "length")
+
+
+def test_a_model_with_adapters_goes_the_decoders_own_way() -> None:
+    model = tiny_model()
+    add_lora(model, rank=4)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora" in name:
+                parameter.normal_(0.0, 0.5, generator=torch.Generator().manual_seed(len(name)))
+    prompts = some_prompts(5, longest=90)
+    with LocalEngine(model, slots=4) as engine:
+        answers = only(engine.generate([replace(ask(p, 12), stop_ids=frozenset()) for p in prompts]))
+    expected = [slow_greedy(model, prompt, 12, set()) for prompt in prompts]
+    assert [list(answer.tokens) for answer in answers] == expected
+    assert expected != [slow_greedy(tiny_model(), prompt, 12, set()) for prompt in prompts]
