@@ -51,7 +51,7 @@ def write_gguf(folder: Path, out: Path, name: str) -> None:
     """Write the model of ``folder`` to the file ``out``, which appears whole or not at all.
 
     Raises ``UserError`` where the ``gguf`` package is missing, the model has what the format cannot say
-    (scaled rotary positions), or ``out`` exists or cannot be written.
+    (scaled rotary positions, a qwen2 model of odd heads), or ``out`` exists or cannot be written.
     """
     try:
         import gguf
@@ -66,6 +66,10 @@ def write_gguf(folder: Path, out: Path, name: str) -> None:
     if config.rope_scaling is not None:
         raise UserError(
             f"{folder}: scaled rotary positions ({config.rope_scaling.kind}) are not written to GGUF."
+        )
+    if config.family == "qwen2" and config.num_heads * config.head_dim != config.hidden_size:
+        raise UserError(
+            f"{folder}: llama.cpp reads a qwen2 model only where its heads are as wide as its layers."
         )
     partial = out.absolute().with_name(f".{out.name}.partial-{os.getpid()}")
     try:

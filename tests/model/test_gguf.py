@@ -34,10 +34,8 @@ def folder_of(family: Family, tokenizer: Tokenizer, place: Path, **changes: Any)
         num_layers=2,
         num_heads=4,
         num_kv_heads=2,
-        head_dim=32,
-        max_positions=128,
+        **{"head_dim": 16 if family == "qwen2" else 32, "max_positions": 128, **changes},
         family=family,
-        **changes,
     )
     model = initialise(Decoder(config), seed=2, std=0.1)
     with torch.no_grad():
@@ -71,7 +69,7 @@ def test_the_file_holds_shape_tokens_and_weights(
         "feed_forward_length": 96,
         "attention.head_count": 4,
         "attention.head_count_kv": 2,
-        "attention.key_length": 32,
+        "attention.key_length": 16 if family == "qwen2" else 32,
         "context_length": 128,
     }.items():
         assert fields[f"{family}.{key}"] == value
@@ -95,6 +93,9 @@ def test_what_the_format_cannot_say_is_refused(tokenizer: Tokenizer, tmp_path: P
     with pytest.raises(UserError, match=r"scaled rotary positions \(linear\)"):
         write_gguf(folder, tmp_path / "m.gguf", "x")
     assert not list(tmp_path.glob("*gguf*"))
+    odd = folder_of("qwen2", tokenizer, tmp_path / "odd", head_dim=32)
+    with pytest.raises(UserError, match="heads are as wide as its layers"):
+        write_gguf(odd, tmp_path / "m.gguf", "x")
     (tmp_path / "there.gguf").write_text("")
     with pytest.raises(UserError, match="exists already"):
         write_gguf(folder, tmp_path / "there.gguf", "x")
