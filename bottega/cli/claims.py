@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bottega.cli.build import DeviceOption, ThreadsOption
-from bottega.cli.show import FamilyOption, JsonOption
+from bottega.cli.show import PIPE_WIDTH, FamilyOption, JsonOption
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -80,11 +80,24 @@ def claims(
     if as_json:
         print_json({"recipe": family.name, "world_seeds": seeds, "claims": [_row(v, seeds) for v in found]})
         return
+    judged = [verdict for verdict in found if verdict.status != "not built"]
     console = Console()
-    console.print(_table(found, rules, seeds, language))
-    counted = [v for v in found if v.status != "not built"]
-    shown = sum(v.status == "shown" for v in counted)
-    console.print(f"{shown} of {len(counted)} claims are shown; {len(found) - len(counted)} are not built.")
+    # A pipe has no width to fit into, and the default would be a narrow one.
+    console = console if console.is_terminal else Console(width=PIPE_WIDTH)
+    console.print(_table(judged, rules, seeds, language))
+    for reason, ids_of in _not_built(found).items():
+        console.print(f"not built ({reason}): {', '.join(ids_of)}", style="dim", highlight=False)
+    shown = sum(verdict.status == "shown" for verdict in judged)
+    console.print(f"{shown} of {len(judged)} claims are shown; {len(found) - len(judged)} are not built.")
+
+
+def _not_built(found: list[Verdict]) -> dict[str, list[str]]:
+    """The claims that cannot be judged, by the reason."""
+    reasons: dict[str, list[str]] = {}
+    for verdict in found:
+        if verdict.status == "not built":
+            reasons.setdefault(verdict.reason, []).append(verdict.claim.id)
+    return reasons
 
 
 def _row(verdict: Verdict, seeds: list[int]) -> dict[str, Any]:
@@ -121,11 +134,14 @@ def _table(found: list[Verdict], rules: Rules, seeds: list[int], language: str) 
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("verdict")
     model = ""
+    common = {verdict.provisional for verdict in found}
+    shared = common.pop() if len(common) == 1 else ""  # said once, where it holds for all
     for verdict in found:
         claim = verdict.claim
         label = verdict.status if language == "en" else _CHINESE[verdict.status]
         said = Text(label, style=_STYLES[verdict.status])
-        for more in (verdict.reason, verdict.provisional and f"provisional: {verdict.provisional}"):
+        provisional = verdict.provisional if verdict.provisional != shared else ""
+        for more in (verdict.reason, provisional and f"provisional: {provisional}"):
             if more:
                 said.append(f"\n{more}", style="dim")
         effect = interval = ""
@@ -142,6 +158,8 @@ def _table(found: list[Verdict], rules: Rules, seeds: list[int], language: str) 
         )
         model = claim.model
     table.caption = f"world seeds: {', '.join(map(str, seeds))}"
+    if shared:
+        table.caption += f"; provisional: {shared}"
     table.caption_justify = "left"
     return table
 
