@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-subprocess.run([sys.executable, "-m", "benchmarks.tokenizer"], check=True)
+for name in ("tokenizer", "generate"):
+    subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
 for name in ("train", "sft"):
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]], check=True)
