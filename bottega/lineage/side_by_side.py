@@ -16,11 +16,13 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from bottega.errors import UserError
 from bottega.lineage.graph import Graph, Node
 from bottega.lineage.home import Family, Home
 from bottega.lineage.options import BuildOptions
@@ -58,6 +60,10 @@ class Outcome:
     error: Exception | None = None
     interrupted: bool = False
     unscored: dict[Node, BaseException] = field(default_factory=dict)
+
+
+class _WorkerEndedError(UserError):
+    """A worker is gone, and with it the pool."""
 
 
 def choose_jobs(asked: int | None, options: BuildOptions) -> int:
@@ -108,12 +114,12 @@ def build_side_by_side(
             for node in () if halted else tuple(waiting):
                 if len(running) >= jobs or any(one in awaited for one in running.values()):
                     break
-                broken = next((n for n in _needs(resolver.graph, node) if _is_broken(n, report)), None)
+                broken = next((n for n in resolver.graph.needs[node] if _is_broken(n, report)), None)
                 if broken is not None:
                     waiting.remove(node)
                     report.skipped[node] = report.skipped.get(broken, broken)
                     observer.skipped(node, report.skipped[node])
-                elif all(_stands(n, report, nodes) for n in _needs(resolver.graph, node)):
+                elif all(_is_settled(n, report, nodes) for n in _needs(resolver.graph, node)):
                     if node in awaited and running:
                         break  # it begins as soon as it can have all cores
                     if _in_the_way(node, awaited, waiting, resolver.graph):
@@ -126,14 +132,17 @@ def build_side_by_side(
             _tell(events, observer, workers)
             for future in finished:
                 node = running.pop(future)
-                outcome = future.result()
+                outcome = _outcome(future, node)
                 resolver.forget(node)
                 if outcome.interrupted:
                     interrupted, halted = node, True
                 elif outcome.error is not None:
                     report.failed[node] = outcome.error
                     observer.failed(node, outcome.error)
-                    halted = halted or is_disk_full(outcome.error)  # nothing else would fit either
+                    # Nothing else would fit either, or there is nobody left to build it.
+                    halted = (
+                        halted or is_disk_full(outcome.error) or isinstance(outcome.error, _WorkerEndedError)
+                    )
                 elif outcome.note is None:
                     report.found.append(node)
                     observer.found(node)
@@ -215,8 +224,22 @@ def _is_broken(node: Node, report: BuildReport) -> bool:
     return node in report.failed or node in report.skipped
 
 
-def _stands(node: Node, report: BuildReport, nodes: Sequence[Node]) -> bool:
-    return node in report.built or node in report.found or node not in nodes
+def _is_settled(node: Node, report: BuildReport, nodes: Sequence[Node]) -> bool:
+    """Whether nothing more comes of a node: a model may be made although what it is scored on has failed."""
+    stands = node in report.built or node in report.found or node not in nodes
+    return stands or _is_broken(node, report)
+
+
+def _outcome(future: Future[Outcome], node: Node) -> Outcome:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return Outcome(
+            node,
+            error=_WorkerEndedError(
+                "its process was ended from outside; if the memory ran out, build with --jobs 1"
+            ),
+        )
 
 
 def _tell(events: Any, observer: Observer, workers: set[int]) -> None:
@@ -285,7 +308,6 @@ class _Teller:
 
 def _work(recipe: Recipe, root: Path, options: BuildOptions, family: Family, node: Node) -> Outcome:
     """Build one node whose needs stand."""
-    from bottega.errors import UserError
     from bottega.lineage.build import BuildReport, build_node
     from bottega.training.interrupt import TrainingInterrupted
 
@@ -317,6 +339,4 @@ def _work(recipe: Recipe, root: Path, options: BuildOptions, family: Family, nod
 
 
 def _sendable(error: BaseException) -> BaseException:
-    from bottega.errors import UserError
-
     return error if isinstance(error, UserError) else RuntimeError(f"{type(error).__name__}: {error}")

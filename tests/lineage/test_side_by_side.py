@@ -52,7 +52,23 @@ def test_what_fails_takes_down_only_what_is_made_from_it(data: Path, tmp_path: P
     assert "code.jsonl" in str(report.failed[Node("dataset", "code")])
 
 
-def test_ctrl_c_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
+def test_what_a_model_is_only_scored_on_does_not_take_it_down(data: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "scored.toml"
+    text = TINY.read_text(encoding="utf-8")
+    recipe.write_text(
+        text.replace('["bits-per-byte:prose"]', '["bits-per-byte:prose", "bits-per-byte:code"]')
+    )
+    partial = tmp_path / "partial"
+    shutil.copytree(data, partial)
+    (partial / "code.jsonl").unlink()
+    home = Home(tmp_path / "home")
+    report = build(load(str(recipe)), home, tiny_options(partial), Heard(), source=str(recipe), jobs=JOBS)
+    assert {str(node) for node in report.skipped} == {"model code-davinci"}
+    assert {"model davinci", "model text-davinci"} <= {str(node) for node in report.built}
+
+
+def slow_build(data: Path, tmp_path: Path) -> tuple[subprocess.Popen[str], Home]:
+    """A build in a process of its own, whose model takes minutes and has begun to learn."""
     recipe = tmp_path / "slow.toml"
     recipe.write_text(TINY.read_text(encoding="utf-8").replace("16384", "4194304"), encoding="utf-8")
     home = Home(tmp_path / "home")
@@ -64,6 +80,11 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path) -
     )
     metrics = wait_for(lambda: next(home.root.glob("runs/davinci-*/work/train/metrics.jsonl"), None), process)
     wait_for(lambda: metrics.read_text(encoding="utf-8").count("\n") > 5 or None, process)
+    return process, home
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
+    process, home = slow_build(data, tmp_path)
     below = workers(process.pid)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
@@ -75,17 +96,21 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path) -
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
 def test_workers_end_when_the_build_is_killed(data: Path, tmp_path: Path) -> None:
-    recipe = tmp_path / "slow.toml"
-    recipe.write_text(TINY.read_text(encoding="utf-8").replace("16384", "4194304"), encoding="utf-8")
-    home = Home(tmp_path / "home")
-    command = [sys.executable, "-m", "bottega.cli.main", "build", "davinci", "--recipe", str(recipe)]
-    command += ["--data", str(data), "--jobs", "2", "--threads", "2", "--compile", "off", "--device", "cpu"]
-    environment = os.environ | {"BOTTEGA_HOME": str(home.root)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(lambda: next(home.root.glob("runs/davinci-*/work/train/metrics.jsonl"), None), process)
+    process, _ = slow_build(data, tmp_path)
     below = workers(process.pid)
     process.kill()
-    process.wait()
+    process.communicate()
+    assert_all_end(below)
+
+
+def test_a_worker_that_is_killed_is_told_of(data: Path, tmp_path: Path) -> None:
+    process, _ = slow_build(data, tmp_path)
+    below = workers(process.pid)
+    for pid in below:
+        os.kill(pid, signal.SIGKILL)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, said
+    assert "model davinci: its process was ended from outside" in said
     assert_all_end(below)
 
 
