@@ -184,9 +184,7 @@ class LocalEngine:
                 with self._driver:
                     try:
                         self._scheduler.step(PREFILL_TOKENS)
-                    except (
-                        Exception
-                    ) as error:  # told to whoever waits; the engine goes on with what comes next
+                    except Exception as error:  # told to whoever waits; what comes next is served
                         self._scheduler.abort(error)
 
 

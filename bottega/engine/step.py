@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from bottega.model.attention import attend, cache_mask
 from bottega.model.cache import KVCache
-from bottega.model.decoder import Block, Decoder
+from bottega.model.decoder import Block, Decoder, rms_normalised
+from bottega.model.rope import rotate
 
 
 @dataclass(slots=True)
@@ -88,9 +89,10 @@ class Step:
         for layer, k, v in zip(self._layers, keys, values, strict=True):
             x = self._attend(x, layer, cos, sin, mask, where, k, v)
             block = layer.block
-            gate, up = F.linear(self._norm(x, block.post_attention_layernorm), layer.gate_up).chunk(2, dim=-1)
+            gate, up = F.linear(block.post_attention_layernorm(x), layer.gate_up).chunk(2, dim=-1)
             x = x + F.linear(F.silu(gate) * up, block.mlp.down_proj.weight)
-        return self._norm(x, trunk.norm)
+        normed: Tensor = trunk.norm(x)
+        return normed
 
     def _attend(
         self,
@@ -106,15 +108,13 @@ class Step:
         B, S, _ = x.shape
         T = mask.shape[-1]
         H, KV, hd = self._heads, self._kv_heads, self._head_dim
-        qkv = F.linear(self._norm(x, layer.block.input_layernorm), layer.qkv, layer.qkv_bias)
+        qkv = F.linear(layer.block.input_layernorm(x), layer.qkv, layer.qkv_bias)
         qkv = qkv.view(B, S, H + 2 * KV, hd)
         qk, v = qkv[:, :, : H + KV], qkv[:, :, H + KV :]
-        turned = qk.float()
         if layer.qk_norm is not None:
-            turned = (self._unit(turned) * layer.qk_norm).to(x.dtype).float()
-        first, second = turned.chunk(2, dim=-1)
-        turned = torch.addcmul(turned * cos, torch.cat((-second, first), dim=-1), sin).to(x.dtype)
-        q, k = turned[:, :, :H], turned[:, :, H:]
+            qk = (rms_normalised(qk, self._eps) * layer.qk_norm).to(x.dtype)
+        qk = rotate(qk, cos, sin)
+        q, k = qk[:, :, :H], qk[:, :, H:]
         keys[where], values[where] = k, v  # [B, S, KV, hd]: the indexed dimensions come first
         keys, values = keys[:, :, :T], values[:, :, :T]
         if not self._written_out:
@@ -134,14 +134,6 @@ class Step:
         bias = torch.zeros(B, 1, 1, S, T, dtype=dtype).masked_fill_(~mask[:, None], float("-inf"))
         groups = self._heads // self._kv_heads
         return bias.expand(B, self._kv_heads, groups, S, T).reshape(B * self._kv_heads, groups * S, T)
-
-    def _norm(self, x: Tensor, norm: nn.Module) -> Tensor:
-        weight: Tensor = norm.weight  # type: ignore[assignment]
-        return (self._unit(x.float()) * weight).to(x.dtype)
-
-    def _unit(self, x: Tensor) -> Tensor:
-        """x / rms(x), in float32: half the time of torch's own, which is made of more kernels."""
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self._eps)
 
     def _fused(self, block: nn.Module) -> _Layer:
         assert isinstance(block, Block)

@@ -90,8 +90,8 @@ class Rotary(nn.Module):
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn each pair of x [B, H, S, head_dim] by its position's angle, in float32; the result has x's
-    dtype."""
+    """Turn each pair of x [..., head_dim] by its position's angle, in float32; the result has x's dtype.
+    ``cos`` and ``sin`` have to broadcast to x."""
     first, second = x.float().chunk(2, dim=-1)
     turned = torch.cat((-second, first), dim=-1)
     return (x.float() * cos + turned * sin).to(x.dtype)
