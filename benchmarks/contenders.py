@@ -99,7 +99,7 @@ def plain(job: Job) -> StepClock:
     import torch
 
     clock = StepClock(job.started)
-    model = torch.compile(peer_model(job))
+    model = torch.compile(peer_model(job.context))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True
     )
@@ -159,7 +159,7 @@ def trl(job: Job, *, compiled: bool) -> StepClock:
         shuffle_dataset=False,
     )
     trainer = SFTTrainer(
-        peer_model(job),
+        peer_model(job.context),
         args=config,
         train_dataset=dataset,
         processing_class=peer_tokenizer(),
@@ -169,7 +169,9 @@ def trl(job: Job, *, compiled: bool) -> StepClock:
     return clock
 
 
-def peer_model(job: Job, seed: int = 0) -> Any:
+def peer_model(
+    context: int, seed: int = 0, *, kv_heads: int = SHAPE["heads"], use_cache: bool = False
+) -> Any:
     """The 13.8M shape as transformers builds it."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -181,9 +183,10 @@ def peer_model(job: Job, seed: int = 0) -> Any:
         intermediate_size=SHAPE["intermediate_size"],
         num_hidden_layers=SHAPE["layers"],
         num_attention_heads=SHAPE["heads"],
-        max_position_embeddings=job.context,
+        num_key_value_heads=kv_heads,
+        max_position_embeddings=context,
         tie_word_embeddings=True,
-        use_cache=False,
+        use_cache=use_cache,
     )
     return LlamaForCausalLM(config)
 

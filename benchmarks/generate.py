@@ -20,15 +20,15 @@ from typing import Any
 
 import torch
 
-from benchmarks.contenders import SHAPE
-from benchmarks.measure import ratio
+from benchmarks.contenders import SHAPE, peer_model
+from benchmarks.measure import decide_precision, ratio
 from bottega.engine.local import LocalEngine
 from bottega.engine.requests import Request
 from bottega.model.decoder import Decoder
 from bottega.model.hub import load_model
-from bottega.training.precision import choose_precision
 
 PROMPT, NEW, SHARED = 64, 128, 1024
+POSITIONS = 2048  # room for the long prompts
 
 
 def main() -> None:
@@ -36,13 +36,10 @@ def main() -> None:
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     parser.add_argument("--repeats", type=int, default=5, help="of which the median counts")
     given = parser.parse_args()
-    chosen = choose_precision("cpu", given.precision)
-    print(f"precision {chosen.name}: {chosen.reason}")
-    if chosen.name != "bfloat16":
-        print("the bars are for machines that are fast at bfloat16; this run is in float32 and only informs")
+    chosen = decide_precision(given.precision)
     for suffix, kv_heads in (("", SHAPE["heads"]), ("-gqa", SHAPE["heads"] // 3)):
         with tempfile.TemporaryDirectory() as folder:
-            peer = peer_model(kv_heads).to(chosen.dtype).eval()
+            peer = peer_model(POSITIONS, kv_heads=kv_heads, use_cache=True).to(chosen.dtype).eval()
             peer.save_pretrained(folder)
             model = load_model(Path(folder), dtype=chosen.dtype).eval()
         for rows in (1, 32) if not suffix else (32,):
@@ -124,24 +121,6 @@ def spread(seconds: list[float], tokens: int) -> str:
     """The median speed and its range."""
     speeds = sorted(tokens / s for s in seconds)
     return f"{statistics.median(speeds):,.0f} tokens/s ({speeds[0]:,.0f} to {speeds[-1]:,.0f})"
-
-
-def peer_model(kv_heads: int) -> Any:
-    """The 13.8M shape as transformers builds it, with room for the long prompts."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=SHAPE["vocab_size"],
-        hidden_size=SHAPE["hidden_size"],
-        intermediate_size=SHAPE["intermediate_size"],
-        num_hidden_layers=SHAPE["layers"],
-        num_attention_heads=SHAPE["heads"],
-        num_key_value_heads=kv_heads,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
-    )
-    return LlamaForCausalLM(config)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bottega.training.precision import choose_precision
+from bottega.training.precision import Precision, PrecisionName, choose_precision
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,17 @@ def arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=7, help="measured steps, of which the median counts")
     parser.add_argument("--warmup", type=int, default=3, help="steps before the measured ones")
     given = parser.parse_args()
-    chosen = choose_precision("cpu", given.precision)
-    given.precision = chosen.name
+    given.precision = decide_precision(given.precision).name
+    return given
+
+
+def decide_precision(asked: PrecisionName) -> Precision:
+    """The precision to measure in; says what it is, and whether the bars apply."""
+    chosen = choose_precision("cpu", asked)
     print(f"precision {chosen.name}: {chosen.reason}")
     if chosen.name != "bfloat16":
         print("the bars are for machines that are fast at bfloat16; this run is in float32 and only informs")
-    return given
+    return chosen
 
 
 def write_examples(folder: Path, examples: list[dict[str, Any]]) -> None:

@@ -100,14 +100,13 @@ def peer(folder: Path, minutes: float, seed: int, rate: float, given: argparse.N
     """transformers' own Llama, compiled, in the usual loop, on the same rows without document masks."""
     import torch
 
-    from benchmarks.contenders import Job, peer_model
+    from benchmarks.contenders import peer_model
     from bottega.data.packing import DocumentPlan
     from bottega.data.shards import TokenShards
     from bottega.model.hub import load_model
 
     plan = DocumentPlan([(TokenShards(folder / "shards"), 1.0)], CONTEXT, given.peer_rows, seed)
-    job = Job(folder, given.peer_rows, CONTEXT, given.precision, 0, 0, time.time())
-    model = peer_model(job, seed)
+    model = peer_model(CONTEXT, seed)
     compiled = torch.compile(model)
     weights = model.parameters()
     optimizer = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.95), weight_decay=0.1, fused=True)

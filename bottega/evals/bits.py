@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bottega.data.records import Conversation
 from bottega.errors import UserError
 from bottega.evals.likelihood import BATCH_TOKENS, Window, score_windows
-from bottega.evals.score import Score, bootstrap_ratio
+from bottega.evals.score import Score, ratio_score
 
 if TYPE_CHECKING:
     from bottega.data.tokenizer import Tokenizer
@@ -148,20 +148,15 @@ def _score(
     np.add.at(nats, np.repeat(np.arange(len(parts)), [len(part) for part in parts]), scored)
     bits = (nats / math.log(2)).tolist()
     sizes = [float(passage.size_bytes) for passage in passages]
-    low, high = bootstrap_ratio(bits, sizes, seed)
-    return Score(
+    return ratio_score(
         name,
-        sum(bits) / sum(sizes),
-        low,
-        high,
-        len(passages),
+        bits,
+        sizes,
         "bits/byte",
         higher_is_better=False,
         seed=seed,
         template=template,
         cases=hashlib.sha256("\0".join(p.text for p in passages).encode()).hexdigest()[:16],
-        outcomes=tuple(bits),
-        sizes=tuple(sizes),
         details={
             "bytes": sum(sizes),
             "tokens": float(sum(int(p.counted.sum()) for p in passages)),

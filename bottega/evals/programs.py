@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from bottega.data.records import Check, Message, Prompt
 from bottega.errors import UserError
-from bottega.evals.prompting import TEMPLATES, Mode, encode_prompt, request_text, stop_ids
-from bottega.evals.score import Example, Score, bootstrap_ratio, proportion_score
-from bottega.evals.tasks import BATCH_ROWS, cases_digest
+from bottega.evals.prompting import TEMPLATES, Mode, request_text
+from bottega.evals.score import Example, Score, proportion_score, ratio_score
+from bottega.evals.tasks import cases_digest, said_to, too_long
 
 if TYPE_CHECKING:
     from bottega.data.tokenizer import Tokenizer
@@ -21,6 +21,7 @@ PROGRAM_TOKENS = 256  # room for a program, at most half of the context
 TRIES_PER_K = 2  # tries for each k above 1: more than k, so that luck weighs less
 TEMPERATURE = 0.8  # of several tries; a single one takes the likeliest tokens
 
+TASK_STOPS = ("\n\n",)  # where a completed program of the school ends
 # Where a completed program of a benchmark ends: at its own tests, or at the next thing at the margin.
 ROW_STOPS = ("\nassert", '\n"""', "\nprint", "\nif __name__", "\n# ", "\n```")
 
@@ -43,7 +44,7 @@ def pass_at_k(
     *,
     k: int = 1,
     name: str = "pass@1",
-    stop: tuple[str, ...] = ("\n\n",),
+    stop: tuple[str, ...] = TASK_STOPS,
     context: int | None = None,
     max_new_tokens: int | None = None,
     keep_examples: int = 8,
@@ -58,8 +59,7 @@ def pass_at_k(
     Raises:
         UserError: there are no prompts, one has no tests, or programs cannot be confined on this system.
     """
-    from bottega.engine.local import LocalEngine
-    from bottega.engine.requests import GREEDY, Request, Sampling
+    from bottega.engine.requests import Sampling
     from bottega.sandbox.run import Sandbox
 
     if not prompts:
@@ -68,25 +68,21 @@ def pass_at_k(
         raise UserError(f"{name}: a prompt has no tests to judge its programs by")
     context = context or model.config.max_positions
     room = min(max_new_tokens or PROGRAM_TOKENS, context // 2)
-    rendered = [encode_prompt(tokenizer, prompt, mode) for prompt in prompts]
-    fits = [i for i, ids in enumerate(rendered) if len(ids) + room <= context]
     tries = 1 if k == 1 else TRIES_PER_K * k
-    strings = () if mode == "chat" else stop
-    requests = [
-        Request(
-            rendered[i],
-            room,
-            GREEDY if k == 1 else Sampling(temperature=TEMPERATURE, seed=seed + i),
-            n=tries,
-            stop_ids=stop_ids(tokenizer),
-            stop=strings,
-        )
-        for i in fits
-    ]
-    slots = min(BATCH_ROWS, max(1, len(requests) * tries))
-    with LocalEngine(model, tokenizer, slots=slots, max_tokens=context) as engine:
-        produced = engine.generate(requests)
-    answers = [(i, completion.text) for i, found in zip(fits, produced, strict=True) for completion in found]
+    said = said_to(
+        model,
+        tokenizer,
+        prompts,
+        mode,
+        room,
+        context,
+        stop=() if mode == "chat" else stop,
+        samplings=None
+        if k == 1
+        else [Sampling(temperature=TEMPERATURE, seed=seed + i) for i in range(len(prompts))],
+        tries=tries,
+    )
+    answers = [(i, answer) for i, found in said.items() for answer in found]
     with Sandbox() as sandbox:
         verdicts = sandbox.judge(
             [(program_of(prompts[i], a, mode), prompts[i].check.tests) for i, a in answers]
@@ -96,9 +92,7 @@ def pass_at_k(
     for (i, answer), verdict in zip(answers, verdicts, strict=True):
         passed[i] += verdict.passed
         first.setdefault(i, (answer, verdict.passed))
-    details = {"tries": float(tries)}
-    if len(fits) < len(prompts):
-        details["too_long"] = float(len(prompts) - len(fits))
+    details = {"tries": float(tries), **too_long(prompts, said)}
     more = {
         "template": TEMPLATES[mode],
         "cases": cases_digest(prompts),
@@ -111,21 +105,8 @@ def pass_at_k(
     if tries == 1:
         return proportion_score(name, [count > 0 for count in passed], seed=seed, **more)
     chances = [chance_of_passing(tries, count, k) for count in passed]
-    sizes = [1.0] * len(chances)
-    low, high = bootstrap_ratio(chances, sizes, seed)
-    value = sum(chances) / len(chances)
-    return Score(
-        name,
-        value,
-        low,
-        high,
-        len(chances),
-        "accuracy",
-        True,
-        seed,
-        outcomes=tuple(chances),
-        sizes=tuple(sizes),
-        **more,  # type: ignore[arg-type]
+    return ratio_score(
+        name, chances, [1.0] * len(chances), "accuracy", higher_is_better=True, seed=seed, **more
     )
 
 

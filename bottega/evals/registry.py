@@ -279,40 +279,42 @@ def _read(uri: str, options: EvalOptions, split: Literal["train", "heldout", "al
 
 
 def _task(name: str, task_name: str, subject: Subject, options: EvalOptions, k: int = 1) -> Score:
-    from bottega.data.school.registry import TASKS, world
-    from bottega.evals.programs import pass_at_k
+    from bottega.evals.programs import TASK_STOPS
 
-    task = TASKS[task_name]
-    cases = task.cases(world(options.world_seed), options.cases)
-    mode = _mode(task, subject)
+    task, cases, mode = _of_task(task_name, subject, options)
     if task.programs:
-        return pass_at_k(
-            subject.model,
-            subject.tokenizer,
-            cases,
-            mode,
-            k=k,
-            name=name,
-            context=options.context,
-            max_new_tokens=options.max_new_tokens,
-            seed=options.seed,
-        ).with_context({}, ceiling=1.0)
+        return _programs(name, cases, mode, subject, options, k, TASK_STOPS)
     result = _exact(name, cases, mode, subject, options, stop=task.stop)
     return result.with_context(_task_floors(task_name, options.world_seed, options.cases), ceiling=1.0)
 
 
 def _problems(name: str, uri: str, subject: Subject, options: EvalOptions, k: int) -> Score:
-    from bottega.evals.programs import ROW_STOPS, pass_at_k, problem_of
+    from bottega.evals.programs import ROW_STOPS, problem_of
 
     prompts = [problem_of(row, chat=subject.chat) for row in _rows(uri, options)]
+    mode: Mode = "chat" if subject.chat else "completion"
+    return _programs(name, prompts, mode, subject, options, k, ROW_STOPS)
+
+
+def _programs(
+    name: str,
+    prompts: list[Prompt],
+    mode: Mode,
+    subject: Subject,
+    options: EvalOptions,
+    k: int,
+    stop: tuple[str, ...],
+) -> Score:
+    from bottega.evals.programs import pass_at_k
+
     return pass_at_k(
         subject.model,
         subject.tokenizer,
         prompts,
-        "chat" if subject.chat else "completion",
+        mode,
         k=k,
         name=name,
-        stop=ROW_STOPS,
+        stop=stop,
         context=options.context,
         max_new_tokens=options.max_new_tokens,
         seed=options.seed,
@@ -340,21 +342,24 @@ def _rows(uri: str, options: EvalOptions) -> list[dict[str, Any]]:
     return list(islice(raw_rows(SourceSpec(uri=uri), ReadOptions(data=options.data)), options.cases))
 
 
-def _mode(task: EvalTask, subject: Subject) -> Mode:
-    return task.mode if task.mode != "chat" or subject.chat else "plain"
+def _of_task(name: str, subject: Subject, options: EvalOptions) -> tuple[EvalTask, list[Prompt], Mode]:
+    """A task of the school, its cases, and how they are put to this model."""
+    from bottega.data.school.registry import TASKS, world
+
+    task = TASKS[name]
+    cases = task.cases(world(options.world_seed), options.cases)
+    return task, cases, task.mode if task.mode != "chat" or subject.chat else "plain"
 
 
 def _speed(name: str, task_name: str, subject: Subject, options: EvalOptions) -> Score:
-    from bottega.data.school.registry import TASKS, world
     from bottega.evals.speed import tokens_per_second
 
-    task = TASKS[task_name]
-    cases = task.cases(world(options.world_seed), options.cases)
+    _, cases, mode = _of_task(task_name, subject, options)
     return tokens_per_second(
         subject.model,
         subject.tokenizer,
         cases,
-        _mode(task, subject),
+        mode,
         name=name,
         context=options.context,
         seed=options.seed,

@@ -137,6 +137,23 @@ def proportion_score(name: str, correct: Sequence[bool], *, seed: int, **rest: A
     return Score(name, value, low, high, n, "accuracy", True, seed, outcomes=outcomes, sizes=sizes, **rest)
 
 
+def ratio_score(
+    name: str,
+    outcomes: Sequence[float],
+    sizes: Sequence[float],
+    unit: str,
+    *,
+    higher_is_better: bool,
+    seed: int,
+    **rest: Any,
+) -> Score:
+    """The score ``sum(outcomes) / sum(sizes)``, with a bootstrap interval over cases."""
+    low, high = bootstrap_ratio(outcomes, sizes, seed)
+    value, n = sum(outcomes) / sum(sizes), len(outcomes)
+    kept = {"outcomes": tuple(outcomes), "sizes": tuple(sizes)}
+    return Score(name, value, low, high, n, unit, higher_is_better, seed, **kept, **rest)  # type: ignore[arg-type]
+
+
 def missing_score(name: str, reason: str, *, unit: str = "accuracy", higher_is_better: bool = True) -> Score:
     """The place of a score that cannot be had yet, with the reason; shown as "not built", never as 0."""
     return Score(name, math.nan, math.nan, math.nan, 0, unit, higher_is_better, 0, not_built=reason)

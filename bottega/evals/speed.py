@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bottega.data.records import Prompt
 from bottega.errors import UserError
 from bottega.evals.prompting import TEMPLATES, Mode, encode_prompt
-from bottega.evals.score import Score, bootstrap_ratio
+from bottega.evals.score import Score, ratio_score
 from bottega.evals.tasks import cases_digest
 
 if TYPE_CHECKING:
@@ -52,19 +52,13 @@ def tokens_per_second(
             began = time.perf_counter()
             engine.generate([request])
             seconds.append(time.perf_counter() - began)
-    tokens = [float(NEW_TOKENS)] * len(seconds)
-    low, high = bootstrap_ratio(tokens, seconds, seed)
-    return Score(
+    return ratio_score(
         name,
-        sum(tokens) / sum(seconds),
-        low,
-        high,
-        len(seconds),
+        [float(NEW_TOKENS)] * len(seconds),
+        seconds,
         "tokens/s",
-        True,
-        seed,
+        higher_is_better=True,
+        seed=seed,
         template=TEMPLATES[mode],
         cases=cases_digest(prompts),
-        outcomes=tuple(tokens),
-        sizes=tuple(seconds),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bottega.data.records import Prompt
@@ -22,6 +22,7 @@ from bottega.evals.score import Example, Score, missing_score, proportion_score
 
 if TYPE_CHECKING:
     from bottega.data.tokenizer import Tokenizer
+    from bottega.engine.requests import Sampling
     from bottega.model.decoder import Decoder
 
 STEPS_TOKENS = 96  # room for an answer that ends in its result
@@ -48,24 +49,14 @@ def exact_match(
     ``max_new_tokens`` defaults to what the longest accepted answer needs. A prompt that leaves no room for
     its answer in the context counts as wrong, and in ``details["too_long"]``.
     """
-    from bottega.engine.local import LocalEngine
-    from bottega.engine.requests import Request
-
     if not prompts:
         raise UserError(f"{name}: there are no prompts to score")
     context = context or model.config.max_positions
     room = max_new_tokens or min(room_needed(tokenizer, prompts, mode), context // 2)
-    rendered = [encode_prompt(tokenizer, prompt, mode) for prompt in prompts]
-    fits = [i for i, ids in enumerate(rendered) if len(ids) + room <= context]
-    if not fits:
+    said = said_to(model, tokenizer, prompts, mode, room, context, stop=stop_strings(mode, stop))
+    if not said:
         return missing_score(name, f"no prompt leaves room for {room} tokens in a context of {context}")
-    ends, strings = stop_ids(tokenizer), stop_strings(mode, stop)
-    requests = [Request(rendered[i], room, stop_ids=ends, stop=strings) for i in fits]
-    with LocalEngine(model, tokenizer, slots=even_batches(len(fits)), max_tokens=context) as engine:
-        produced = engine.generate(requests)
-    answers = [""] * len(prompts)
-    for i, (completion,) in zip(fits, produced, strict=True):
-        answers[i] = read_answer(completion.text, mode, stop)
+    answers = [read_answer(said[i][0], mode, stop) if i in said else "" for i in range(len(prompts))]
     correct = [is_correct(a, p.check) for a, p in zip(answers, prompts, strict=True)]
     return proportion_score(
         name,
@@ -73,12 +64,52 @@ def exact_match(
         seed=seed,
         template=TEMPLATES[mode],
         cases=cases_digest(prompts),
-        details={"too_long": float(len(prompts) - len(fits))} if len(fits) < len(prompts) else {},
+        details=too_long(prompts, said),
         examples=tuple(
             Example(request_text(prompts[i]), answers[i], prompts[i].check.accepted, correct[i])
             for i in range(min(keep_examples, len(prompts)))
         ),
     )
+
+
+def said_to(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    prompts: Sequence[Prompt],
+    mode: Mode,
+    room: int,
+    context: int,
+    *,
+    stop: tuple[str, ...],
+    samplings: Sequence[Sampling] | None = None,
+    tries: int = 1,
+) -> dict[int, list[str]]:
+    """What the model says to each prompt that leaves ``room`` tokens in the context, by the prompt's place.
+
+    ``samplings``: one for each prompt; greedy where left out.
+    """
+    from bottega.engine.local import LocalEngine
+    from bottega.engine.requests import GREEDY, Request
+
+    rendered = [encode_prompt(tokenizer, prompt, mode) for prompt in prompts]
+    fits = [i for i, ids in enumerate(rendered) if len(ids) + room <= context]
+    if not fits:
+        return {}
+    ends = stop_ids(tokenizer)
+    requests = [
+        Request(rendered[i], room, samplings[i] if samplings else GREEDY, n=tries, stop_ids=ends, stop=stop)
+        for i in fits
+    ]
+    slots = even_batches(len(fits) * tries)
+    with LocalEngine(model, tokenizer, slots=slots, max_tokens=context) as engine:
+        produced = engine.generate(requests)
+    return {i: [one.text for one in found] for i, found in zip(fits, produced, strict=True)}
+
+
+def too_long(prompts: Sequence[Prompt], said: Mapping[int, object]) -> dict[str, float]:
+    """How many prompts left no room, for a score's details; nothing where all did."""
+    left_out = len(prompts) - len(said)
+    return {"too_long": float(left_out)} if left_out else {}
 
 
 def even_batches(prompts: int) -> int:
