@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from bottega.evals.claims import Rules, Verdict
 
 _STYLES = {"shown": "bold green", "not shown": "red", "not built": "dim"}
-_CHINESE = {"shown": "已证实", "not shown": "未证实", "not built": "未建成"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -127,6 +126,8 @@ def _table(found: list[Verdict], rules: Rules, seeds: list[int], language: str) 
     from rich.table import Table
     from rich.text import Text
 
+    from bottega.evals.claims import STATUS_ZH, effect_text
+
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("model", "claim"):
         table.add_column(column, overflow="fold")
@@ -138,7 +139,7 @@ def _table(found: list[Verdict], rules: Rules, seeds: list[int], language: str) 
     shared = common.pop() if len(common) == 1 else ""  # said once, where it holds for all
     for verdict in found:
         claim = verdict.claim
-        label = verdict.status if language == "en" else _CHINESE[verdict.status]
+        label = verdict.status if language == "en" else STATUS_ZH[verdict.status]
         said = Text(label, style=_STYLES[verdict.status])
         provisional = verdict.provisional if verdict.provisional != shared else ""
         for more in (verdict.reason, provisional and f"provisional: {provisional}"):
@@ -146,8 +147,10 @@ def _table(found: list[Verdict], rules: Rules, seeds: list[int], language: str) 
                 said.append(f"\n{more}", style="dim")
         effect = interval = ""
         if verdict.effect is not None and verdict.low is not None and verdict.high is not None:
-            effect = _number(verdict.effect, claim.effect)
-            interval = f"{_number(verdict.low, claim.effect)} to {_number(verdict.high, claim.effect)}"
+            effect = effect_text(verdict.effect, claim.effect)
+            interval = (
+                f"{effect_text(verdict.low, claim.effect)} to {effect_text(verdict.high, claim.effect)}"
+            )
         table.add_row(
             Text("" if claim.model == model else claim.model, style="bold"),
             claim.says if language == "en" else claim.says_zh,
@@ -162,7 +165,3 @@ def _table(found: list[Verdict], rules: Rules, seeds: list[int], language: str) 
         table.caption += f"; provisional: {shared}"
     table.caption_justify = "left"
     return table
-
-
-def _number(value: float, effect: str) -> str:
-    return f"x {value:.2f}" if effect == "ratio" else f"{value:+.3f}"

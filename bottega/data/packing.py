@@ -44,6 +44,16 @@ class RowStream(Protocol):
         """By source, how many times the first ``rows`` rows pass over it."""
 
 
+class Assignment(Protocol):
+    """Which stream each row comes from."""
+
+    def locate(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """For each row: its stream, and how many earlier rows came from that stream."""
+
+    def counts(self, rows: int) -> NDArray[np.int64]:
+        """How many of the first ``rows`` rows come from each stream."""
+
+
 class RowPlan:
     """Streams mixed row by row into steps of ``batch_rows`` rows; itself a stream, so that plans can mix."""
 
@@ -51,7 +61,7 @@ class RowPlan:
         self.context = context
         self.batch_rows = batch_rows
         self._streams = [stream for stream, _ in streams]
-        self._mixture = Mixture([weight for _, weight in streams])
+        self._mixture: Assignment = Mixture([weight for _, weight in streams])
 
     @property
     def tokens_per_step(self) -> int:
@@ -158,6 +168,30 @@ class MixedPlan(RowPlan):
             raise UserError(f"mixed plans need one context, these have {sorted(contexts)}")
         _check_shape(context := contexts.pop(), batch_rows)
         super().__init__(plans, context, batch_rows)
+
+
+class PrimedPlan(RowPlan):
+    """A stream of its own for the first ``steps`` steps, then a plan from its beginning."""
+
+    def __init__(self, primer: RowStream, steps: int, then: RowPlan) -> None:
+        super().__init__([(primer, 1.0), (then, 1.0)], then.context, then.batch_rows)
+        self._mixture = _Sequence(steps * then.batch_rows)
+
+
+class _Sequence:
+    """Assigns the first rows to source 0 and all others to source 1."""
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+
+    def locate(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """For each row: its source, and how many earlier rows came from that source."""
+        source = (rows >= self._first).astype(np.int64)
+        return source, rows - source * self._first
+
+    def counts(self, rows: int) -> NDArray[np.int64]:
+        """How many of the first ``rows`` rows come from each source."""
+        return np.array([min(rows, self._first), max(rows - self._first, 0)], np.int64)
 
 
 def _check_shape(context: int, batch_rows: int) -> None:

@@ -19,6 +19,8 @@ DRAWS = 10_000
 FLOOR = "floor:"
 _KINDS = {"accuracy": "task", "bits-per-byte": "bits-per-byte"}  # metric -> kind of evaluation
 
+STATUS_ZH = {"shown": "已证实", "not shown": "未证实", "not built": "尚未建成"}
+
 Scores = Mapping[str, Mapping[str, Score]]  # model -> evaluation -> score, in one world
 Draws = NDArray[np.float64]
 
@@ -69,6 +71,11 @@ class Verdict:
     high: float | None = None
     n: int = 0  # cases in all
     provisional: str = ""  # what the rules ask for beyond what was at hand: more cases, more worlds
+
+
+def effect_text(value: float, effect: str) -> str:
+    """An effect, or an end of its interval, as people read it: a ratio as a factor, else with its sign."""
+    return f"× {value:.2f}" if effect == "ratio" else f"{value:+.3f}"
 
 
 def load_claims(text: str | None = None) -> tuple[Rules, tuple[Claim, ...]]:

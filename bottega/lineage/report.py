@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from bottega.evals.claims import Verdict
+from bottega.evals.claims import STATUS_ZH, Verdict, effect_text
 from bottega.evals.score import Score
 from bottega.lineage.card import Card, now, own_version
 from bottega.lineage.family import Member, scoreboard
@@ -22,7 +22,6 @@ _UNITS = {
     "bits/byte": ("bits a byte, lower is better", "每字节比特数，越低越好"),
     "tokens/s": ("tokens a second, higher is better", "每秒词元数，越高越好"),
 }
-_VERDICTS = {"shown": "成立", "not shown": "不成立", "not built": "尚未建成"}
 
 
 def write_report(
@@ -115,9 +114,8 @@ def _claim(verdict: Verdict) -> dict[str, str]:
     claim = verdict.claim
     effect = interval = ""
     if verdict.effect is not None and verdict.low is not None and verdict.high is not None:
-        sign = "{:.2f}x" if claim.effect == "ratio" else "{:+.3f}"
-        effect = sign.format(verdict.effect)
-        interval = f"{sign.format(verdict.low)} – {sign.format(verdict.high)}"
+        effect = effect_text(verdict.effect, claim.effect)
+        interval = f"{effect_text(verdict.low, claim.effect)} – {effect_text(verdict.high, claim.effect)}"
     reasons = [verdict.reason, verdict.provisional and f"provisional: {verdict.provisional}"]
     return {
         "model": claim.model,
@@ -127,7 +125,7 @@ def _claim(verdict: Verdict) -> dict[str, str]:
         "interval": interval,
         "n": f"{verdict.n:,}" if verdict.n else "",
         "status": verdict.status,
-        "status_zh": _VERDICTS[verdict.status],
+        "status_zh": STATUS_ZH[verdict.status],
         "reason": "; ".join(reason for reason in reasons if reason),
     }
 

@@ -22,6 +22,12 @@ class CodeConfig(TrainingConfig):
         le=1,
         description="share of those that put the suffix first (SPM); the others put the prefix (PSM)",
     )
+    fim_line_rate: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of those whose middle is one whole line; the others are cut anywhere",
+    )
     overlong: OverlongKnob = "drop"
 
 
@@ -40,7 +46,7 @@ class Code:
 
         tokenizer = tokenizer_of(inputs)
         model = parent_of(inputs, self.name, config.context)
-        fim = FillInTheMiddle(config.fim_rate, config.fim_spm_rate, seed)
+        fim = FillInTheMiddle(config.fim_rate, config.fim_spm_rate, config.fim_line_rate, seed)
         data = first_alone(
             inputs, lambda: prepare(inputs, tokenizer, main=("documents", "conversations"), fim=fim)
         )

@@ -34,6 +34,7 @@ class FillInTheMiddle:
 
     rate: float
     spm_rate: float
+    line_rate: float
     seed: int
 
 
@@ -164,7 +165,9 @@ def _shards(
     from bottega.data.shards import TokenShards, write_shards
 
     identity = [FORMAT, dataset.digest, place, kind, tokenizer.digest]
-    identity += [fim.rate, fim.spm_rate, fim.seed] if fim is not None and kind == "documents" else []
+    identity += (
+        [fim.rate, fim.spm_rate, fim.line_rate, fim.seed] if fim is not None and kind == "documents" else []
+    )
     folder = cache / hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -248,7 +251,9 @@ def _turned(example: Encoded, tokenizer: Tokenizer, fim: FillInTheMiddle, index:
     from bottega.data.fim import document_rng, fill_in_the_middle
 
     rng = document_rng(fim.seed, index)
-    ids = fill_in_the_middle(example.ids, rng, tokenizer, fim.rate, spm_rate=fim.spm_rate)
+    ids = fill_in_the_middle(
+        example.ids, rng, tokenizer, fim.rate, spm_rate=fim.spm_rate, line_rate=fim.line_rate
+    )
     return Encoded(ids, None, example.text_bytes)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from bottega.stages.base import StageConfig, StageInputs, StageResult, register
 from bottega.stages.knobs import ShapeKnob, TrainingConfig, explicit_shape
 
@@ -12,6 +14,16 @@ class PretrainConfig(TrainingConfig):
     """The knobs of pretraining."""
 
     shape: ShapeKnob
+    primer_fraction: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the steps, the first ones, that read random tokens, every stretch twice: from "
+        "them a small model learns to copy out of its context",
+    )
+    primer_share: float = Field(
+        0.0, ge=0, lt=1, description="share of such rows among all later ones, so that it is not forgotten"
+    )
 
 
 class Pretrain:
@@ -23,7 +35,10 @@ class Pretrain:
 
     def run(self, config: PretrainConfig, inputs: StageInputs, seed: int) -> StageResult:
         """Train from random weights on windows over the documents, each token once an epoch."""
-        from bottega.data.packing import DocumentPlan
+        import numpy as np
+
+        from bottega.data.packing import DocumentPlan, PrimedPlan, RowPlan
+        from bottega.data.primer import RepeatedTokens
         from bottega.stages.learning import (
             device_of,
             finish,
@@ -40,9 +55,15 @@ class Pretrain:
         data = first_alone(inputs, lambda: prepare(inputs, tokenizer, main=("documents",)))
         shape = explicit_shape(config.shape, tokenizer.vocab_size, config.context)
         model = new_model(shape, seed, device_of(inputs))
-        plan = DocumentPlan(
+        plan: RowPlan = DocumentPlan(
             [(d.shards, d.weight) for d in data.documents], config.context, config.batch_rows, seed
         )
+        text = np.setdiff1d(np.arange(tokenizer.vocab_size), list(tokenizer.control.values()))
+        primer = RepeatedTokens(text, tokenizer.require("eot"), config.context, seed)
+        if share := config.primer_share:
+            plan = RowPlan([(plan, 1 - share), (primer, share)], config.context, config.batch_rows)
+        if steps := round(config.primer_fraction * config.budget_tokens / config.batch_tokens):
+            plan = PrimedPlan(primer, steps, plan)
         trained = learn(model, plan, config, inputs, seed=seed)
         report = {"epochs": plan.epochs(trained.steps)}
         return finish(model, tokenizer, trained, inputs, data=data.use, report=report)

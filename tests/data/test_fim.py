@@ -43,6 +43,44 @@ def test_the_pieces_reassemble_to_the_document(
         assert len(moved) == len(ids) + 3
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    text=st.text(st.sampled_from("ab \n"), min_size=1) | st.sampled_from(sentences(40)),
+    seed=st.integers(0, 99),
+    spm_rate=st.sampled_from([0.0, 1.0]),
+)
+def test_a_line_that_is_taken_out_is_whole_and_not_blank(
+    tokenizer: Tokenizer, text: str, seed: int, spm_rate: float
+) -> None:
+    ids = tokenizer.encode(text)
+    rng = document_rng(seed, 0)
+    moved = fill_in_the_middle(ids, rng, tokenizer, 1.0, spm_rate=spm_rate, line_rate=1.0)
+    assert reassemble(tokenizer, moved) == text
+    if spm_rate == 0.0 and text.strip():
+        middle = tokenizer.decode(moved[moved.index(tokenizer.fim_middle) + 1 :])
+        assert middle in text.split("\n") and middle.strip()
+
+
+def test_every_line_is_taken_out_some_time_and_the_other_middles_are_cut_anywhere(
+    tokenizer: Tokenizer,
+) -> None:
+    ids = tokenizer.encode("one\n\ntwo\nthree")
+
+    def middles(line_rate: float) -> list[str]:
+        found = []
+        for index in range(400):
+            moved = fill_in_the_middle(
+                ids, document_rng(0, index), tokenizer, 1.0, spm_rate=0.0, line_rate=line_rate
+            )
+            found.append(tokenizer.decode(moved[moved.index(tokenizer.fim_middle) + 1 :]))
+        return found
+
+    lines = {"one", "two", "three"}
+    assert set(middles(1.0)) == lines
+    whole = sum(middle in lines for middle in middles(0.5))
+    assert 170 < whole < 260  # half of them, and the few that the two cuts make by chance
+
+
 def test_psm_and_spm_are_the_paper_s_formats(tokenizer: Tokenizer) -> None:
     ids = tokenizer.encode("the river walks to the old town")
     psm = fill_in_the_middle(ids, document_rng(0, 3), tokenizer, 1.0, spm_rate=0.0, cut="tokens")
@@ -71,5 +109,5 @@ def test_the_rate_is_the_share_of_documents_rearranged(tokenizer: Tokenizer) -> 
 
 
 def test_a_rate_that_is_no_probability_is_refused(tokenizer: Tokenizer) -> None:
-    with pytest.raises(UserError, match=r"between 0 and 1, not 50 and 0\.5"):
+    with pytest.raises(UserError, match=r"between 0 and 1, not 50, 0\.5 and 0\.0"):
         fill_in_the_middle([1], document_rng(0, 0), tokenizer, 50)

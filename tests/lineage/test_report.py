@@ -79,7 +79,7 @@ def test_everything_is_on_the_page_in_both_languages(page: str) -> None:
         "CC-BY-4.0",
         "它会读。",
         "-0.010 – +0.110",
-        "不成立",
+        "未证实",
         "too small",
     ):
         assert wanted in page

@@ -67,6 +67,23 @@ def test_pretraining_depends_on_the_seed_alone(workshop: Workshop, tmp_path: Pat
     assert folders[0] == folders[1] != folders[2]
 
 
+def test_a_primer_is_read_first_and_a_share_of_it_later_and_no_document_twice(
+    workshop: Workshop, losses: Losses, tmp_path: Path
+) -> None:
+    inputs = workshop.inputs(tmp_path / "primed", workshop.dataset("prose"))
+    primed = {**SMALL, "shape": SHAPE, "primer_fraction": 0.4, "primer_share": 0.25}
+    result = run("pretrain", primed, inputs)
+    curve = losses(result.curves)
+    uniform = math.log(Tokenizer.load(inputs.out).vocab_size)
+    assert min(curve[:12]) > 0.9 * uniform  # random tokens: next to nothing can be foretold in so few steps
+    assert curve[-1] < 0.9 * uniform
+    plain = run(
+        "pretrain", {**SMALL, "shape": SHAPE}, workshop.inputs(tmp_path / "plain", workshop.dataset("prose"))
+    )
+    (read,), (all_read,) = (list(r.report["epochs"].values()) for r in (result, plain))
+    assert read == pytest.approx(0.6 * 0.75 * all_read, rel=0.03)
+
+
 def test_pretraining_takes_no_parent_and_needs_a_tokenizer(
     workshop: Workshop, base_model: Path, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from bottega.data.school import (  # noqa: F401
     programs,
     prose,
     reasoning,
+    schoolbook,
     traces,
 )
 from bottega.data.school.registry import open_school

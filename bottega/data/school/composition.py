@@ -129,13 +129,19 @@ def composition_key(kind: Kind, steps: tuple[Step, ...]) -> tuple[str, ...]:
 
 
 def draw_program(
-    draw: Draw, kinds: tuple[Kind, ...] = _KINDS, styles: tuple[Style, ...] | None = None
+    draw: Draw,
+    kinds: tuple[Kind, ...] = _KINDS,
+    styles: tuple[Style, ...] | None = None,
+    longest: int | None = None,
 ) -> Program:
-    """A program of the drawn split. Single primitives are all in training; held-out are compositions."""
+    """A program of the drawn split, of at most ``longest`` steps where that is given.
+
+    Single primitives are all in training; held-out are compositions.
+    """
     for _ in range(_TRIES):
         kind = draw.one(kinds)
         steps = draw_steps(kind, draw)
-        if steps is None:
+        if steps is None or (longest is not None and len(steps) > longest):
             continue
         if len(steps) == 1:
             if not draw.heldout:

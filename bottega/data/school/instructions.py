@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from math import perm
 
@@ -25,17 +26,24 @@ from bottega.data.school.world import Split, World
 
 # What instruct-davinci-beta is taught. "read" stands more often: it is the widest of them.
 FEW = ("read", "read", "read", "first", "last", "opposite", "translate", "category")
-# How often a primitive task is drawn among all; 1 where it is not named.
+# How often a primitive task is asked among all; 1 where it is not named.
 _OFTEN = {"read": 8, "truth": 2, "translate": 3, "opposite": 2, "category": 2, "reason": 2, "people": 2}
+# And how often it is taught: what people ask most, most.
+_TAUGHT = {"read": 16, "first": 4, "last": 4, "opposite": 6, "translate": 8, "category": 6} | {
+    "truth": 2,
+    "reason": 2,
+    "people": 2,
+}
 
 Question = tuple[str, Exercise]
 
 
-def _deck(language: Language) -> tuple[str, ...]:
-    return tuple(task for task in single_tasks(language) for _ in range(_OFTEN.get(task, 1)))
+def _deck(language: Language, often: dict[str, int]) -> tuple[str, ...]:
+    return tuple(task for task in single_tasks(language) for _ in range(often.get(task, 1)))
 
 
-_DECKS: dict[Language, tuple[str, ...]] = {"en": _deck("en"), "zh": _deck("zh")}
+_DECKS: dict[Language, tuple[str, ...]] = {"en": _deck("en", _OFTEN), "zh": _deck("zh", _OFTEN)}
+_TAUGHT_DECKS: dict[Language, tuple[str, ...]] = {"en": _deck("en", _TAUGHT), "zh": _deck("zh", _TAUGHT)}
 _PAIRS: dict[Language, tuple[tuple[str, str], ...]] = {"en": compositions("en"), "zh": compositions("zh")}
 
 
@@ -58,14 +66,15 @@ def many(draw: Draw, wording: Wording | None = None) -> Question:
     """Any primitive task, a trained composition, or a trained wish for the answer's form."""
     kind = draw.below(20)
     if kind < 13:
-        made = exercise(draw, draw.one(_DECKS[draw.language]), draw.language)
+        decks = _DECKS if wording else _TAUGHT_DECKS
+        made = exercise(draw, draw.one(decks[draw.language]), draw.language)
     elif kind < 18:
         made = _composed(draw, heldout=False)
     else:
         made = styled(draw, draw.language, heldout_pair=False)
-    if wording is None:
-        wording = "clumsy" if draw.chance(0.15) else "seen"
-    return request(draw, made, wording), made
+    if wording is None and draw.chance(0.3):
+        return re.sub(" {2,}", " ", request(draw, made, "clumsy")), made
+    return request(draw, made, wording or "seen"), made
 
 
 def unseen(draw: Draw) -> Question:

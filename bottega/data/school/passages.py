@@ -77,7 +77,7 @@ def passage(draw: Draw) -> str:
     if style < 4:
         parts.append(_restate(draw, chosen))
     elif style < 8:
-        parts.extend(_ask_and_answer(draw, fact) for fact in chosen)
+        parts.extend(ask_and_answer(draw, fact) for fact in chosen)
     elif style < 9:
         parts.append(_sum_up(draw, people))
     return gap(draw.language).join(parts)
@@ -102,7 +102,8 @@ def _restate(draw: Draw, facts: list[Fact]) -> str:
     return gap(draw.language).join(sentences)
 
 
-def _ask_and_answer(draw: Draw, fact: Fact) -> str:
+def ask_and_answer(draw: Draw, fact: Fact) -> str:
+    """A question that the fact answers, and the answer as a sentence."""
     questions, answer, _ = draw.one(BOOK[draw.language].ASK[fact.kind])
     strings = slots(fact, draw.language)
     return f"{capital(draw.one(questions).format_map(strings))}{gap(draw.language)}{capital(answer.format_map(strings))}"

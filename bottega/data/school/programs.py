@@ -20,6 +20,7 @@ from bottega.data.school.sequences import distinct_compositions
 from bottega.data.school.world import Split, World
 
 LICENCE = "Apache-2.0"
+_LONGEST = (1, 1, 2, 2, 3, 3, 3, 3)  # of how many steps a training program may be at most
 
 
 def calls(draw: Draw, program: Program, n: int) -> list[tuple[Any, ...]]:
@@ -40,25 +41,24 @@ def session(program: Program, arguments: tuple[Any, ...]) -> list[str]:
 
 
 def _program_text(draw: Draw, language: Language) -> str:
-    program = draw_program(draw)
+    """One program. Half are of one step or two, so that the words are learnt before their compositions."""
+    program = draw_program(draw, longest=draw.one(_LONGEST) if not draw.heldout else None)
     sentence = describe(draw, program, language)
-    layout = draw.below(10)
-    if layout < 4:  # a docstring with examples, then tests
-        shown, *tested = calls(draw, program, draw.between(2, 4))
-        source = function(program, [sentence, "", *session(program, shown)])
-        return (
-            "\n".join([source, "", "", *(assertion(program, arguments) for arguments in tested)]).rstrip()
-            + "\n"
-        )
-    if layout < 6:  # a docstring, then tests
-        tests = [assertion(program, arguments) for arguments in calls(draw, program, draw.between(2, 4))]
-        return "\n".join([function(program, [sentence]), "", "", *tests]) + "\n"
-    if layout < 9:  # the function, then the interpreter's prompt
-        lines = [function(program, [sentence] if layout < 8 else None), ""]
-        for arguments in calls(draw, program, draw.between(2, 4)):
+    layout = draw.below(20)
+    if layout < 9:  # a docstring with an example
+        (shown,) = calls(draw, program, 1)
+        return function(program, [sentence, "", *session(program, shown)]) + "\n"
+    if layout < 12:  # a docstring alone
+        return function(program, [sentence]) + "\n"
+    if layout < 17:  # the function, then the interpreter's prompt
+        lines = [function(program, [sentence] if layout < 15 else None), ""]
+        for arguments in calls(draw, program, 2):
             lines.extend(session(program, arguments))
         return "\n".join(lines) + "\n"
-    prints = [printed(program, arguments) for arguments in calls(draw, program, draw.between(2, 3))]
+    if layout < 19:  # a docstring, then tests
+        tests = [assertion(program, arguments) for arguments in calls(draw, program, draw.between(1, 3))]
+        return "\n".join([function(program, [sentence]), "", "", *tests]) + "\n"
+    prints = [printed(program, arguments) for arguments in calls(draw, program, 2)]
     return "\n".join([f"# {sentence}", function(program), "", "", *prints]) + "\n"
 
 

@@ -45,7 +45,26 @@ _EDIBLE_DEEDS: dict[Sign, tuple[tuple[str, str], ...]] = {
     ),
     "*": _DEEDS["*"],
 }
+_PLACE_DEEDS: dict[Sign, tuple[tuple[str, str], ...]] = {
+    "+": (
+        ("buys {n} more", "又买了{n}{m}"),
+        ("gets {n} more", "又得到{n}{m}"),
+        ("makes {n} more", "又做了{n}{m}"),
+        ("finds {n} more", "又找到{n}{m}"),
+    ),
+    "-": (
+        ("sells {n}", "卖掉{n}{m}"),
+        ("loses {n}", "弄丢了{n}{m}"),
+        ("gives {n} away", "送出{n}{m}"),
+        ("throws {n} away", "扔掉{n}{m}"),
+    ),
+    "*": (
+        ("ends up with {n} times as many", "后来把数量变成了原来的{n}倍"),
+        ("later has {n} times as many", "后来的数量变成了{n}倍"),
+    ),
+}
 COUNTED: tuple[Noun, ...] = (*EDIBLE, *TOYS, *(noun for noun in GOODS if noun.size <= 6))
+_NOBODY = Person("", "", False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +89,17 @@ class Story:
 def deeds(
     draw: Draw, moves: Sequence[Move], thing: Noun, others: Sequence[Person], language: Language
 ) -> list[str]:
-    """What somebody does that changes the number of things by these moves; no verb comes twice running."""
-    table = _EDIBLE_DEEDS if thing in EDIBLE else _DEEDS
+    """What somebody does that changes the number of things by these moves; no verb comes twice running.
+
+    Without others it is a place that the things come to and go from, and nobody eats or wins any.
+    """
+    table = _PLACE_DEEDS if not others else _EDIBLE_DEEDS if thing in EDIBLE else _DEEDS
     told: list[str] = []
     last: tuple[str, str] | None = None
     for move in moves:
         words = draw.one([pair for pair in table[move.sign] if pair != last] or table[move.sign])
         last = words
-        other = draw.one(others)
+        other = draw.one(others) if others else _NOBODY
         if language == "zh":
             told.append(words[1].format(n=move.by, q=other.zh, m=thing.measure))
         else:
@@ -97,7 +119,7 @@ def draw_story(draw: Draw, language: Language, length: int) -> Story:
     person, other, third = draw.some(draw.world.people, 3)
     thing = draw.one(COUNTED)
     boxed = draw.chance(0.2) and length > 1
-    moves = _boxed_moves(draw, length) if boxed else draw_moves(draw, length)
+    moves = boxed_moves(draw, length) if boxed else draw_moves(draw, length)
     first = moves[0]
     told = moves[1:] if boxed else moves
     done = deeds(draw, told, thing, (other, third), language)
@@ -129,13 +151,13 @@ def draw_story(draw: Draw, language: Language, length: int) -> Story:
             f"How many {thing.plural} does {pronoun.lower()} have in the end?",
         )
     )
-    return Story(f"{start} {pronoun} {_series(done)}.", asked, tuple(moves))
+    return Story(f"{start} {pronoun} {series(done)}.", asked, tuple(moves))
 
 
 HOLDERS = tuple(noun for noun in CONTAINERS if noun.en in ("box", "bag", "basket", "jar"))
 
 
-def _boxed_moves(draw: Draw, length: int) -> list[Move]:
+def boxed_moves(draw: Draw, length: int) -> list[Move]:
     """A chain that begins with boxes of so many each: a product."""
     while True:
         moves = [Move(draw.between(2, 6), "*", draw.between(2, 6))]
@@ -147,7 +169,7 @@ def _boxed_moves(draw: Draw, length: int) -> list[Move]:
                 moves.append(move)
 
 
-def _series(done: list[str]) -> str:
+def series(done: list[str]) -> str:
     """ "buys 3 more", "buys 3 more and then sells 2", "buys 3 more, sells 2, and then eats 1"."""
     if len(done) < 2:
         return "".join(done)

@@ -7,7 +7,7 @@ question and no ``Answer:`` occur here, so a story sum asked of a model that rea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bottega.data.records import Document, Origin
 from bottega.data.school.composition import Program, draw_arguments, draw_numbers, draw_program
@@ -16,6 +16,7 @@ from bottega.data.school.nouns import EDIBLE, PORTABLE, Noun
 from bottega.data.school.programs import LICENCE
 from bottega.data.school.registry import Language, Part, register_part
 from bottega.data.school.rendering import call, function, literal
+from bottega.data.school.story_sums import HOLDERS, boxed_moves, counted, deeds, series
 from bottega.data.school.sums import Move, Sign, distinct_chains, draw_move, draw_moves, may_show
 from bottega.data.school.world import Split, World
 
@@ -36,6 +37,17 @@ _COUNTERS = [
     "n",
 ]
 _COUNTED: tuple[Noun, ...] = (*EDIBLE, *PORTABLE)
+_PLACES_EN = (
+    "The shop",
+    "A stall",
+    "The club",
+    "The school",
+    "The kitchen",
+    "The farm",
+    "The team",
+    "The market",
+)
+_PLACES_ZH = ("店里", "摊位上", "俱乐部里", "学校里", "厨房里", "农场里", "仓库里", "市场上")
 _VERBS_EN: dict[str, tuple[str, ...]] = {
     "+": ("add {}", "buy {} more", "find {} more", "{} come in", "put in {}", "pick {} more", "get {} more"),
     "-": ("take away {}", "sell {}", "give {} away", "use {}", "lose {}", "{} go out", "remove {}"),
@@ -85,10 +97,47 @@ def _planned(draw: Draw, language: Language) -> list[str]:
         plan = f"# 开始有{first}，{'，'.join(verbs)}。"
     else:
         plan = f"# Start with {first}, {', '.join(verbs[:-1])}, then {verbs[-1]}."
+    return _worked_out(draw, plan, name, moves)
+
+
+def _stock(draw: Draw, language: Language) -> list[str]:
+    """What a place holds and what comes and goes, told in a comment; then the sums, then the code."""
+    thing = draw.one(_COUNTED)
+    boxed = draw.chance(0.2)
+    moves = boxed_moves(draw, draw.between(2, 3)) if boxed else draw_moves(draw, draw.between(2, 3))
+    first, told = moves[0], moves[1:] if boxed else moves
+    done = deeds(draw, told, thing, (), language)
+    box = draw.one(HOLDERS)
+    if language == "zh":
+        held = (
+            f"{first.before}{box.measure}{box.zh}，每{box.measure}{box.zh}里有{first.by}{thing.measure}{thing.zh}"
+            if boxed
+            else counted(first.before, thing, language)
+        )
+        plan = f"# {draw.one(_PLACES_ZH)}有{held}。{'，'.join(done)}。"
+    else:
+        held = (
+            f"{first.before} {box.plural} with {first.by} {thing.plural} in each"
+            if boxed
+            else counted(first.before, thing, language)
+        )
+        plan = f"# {draw.one(_PLACES_EN)} has {held}. It {series(done)}."
+    return _worked_out(draw, plan, thing.plural.replace(" ", "_"), moves)
+
+
+def _worked_out(draw: Draw, plan: str, name: str, moves: Sequence[Move]) -> list[str]:
+    """A plan, the sums and the code that follow from it, mostly in this order."""
+    first = moves[0].before
+    if draw.chance(0.4):
+        told = ['"""', plan.removeprefix("# "), *map(str, moves), '"""']
+        return [*told, "", f"{name} = {moves[-1].after}"]
     sums = [f"# {move}" for move in moves]
     code = [f"{name} = {first}", *(f"{name} {move.sign}= {move.by}" for move in moves)]
-    ending = [f"print({name})  # {moves[-1].after}"]
-    return [plan, *sums, *code, *ending] if draw.chance(0.5) else [plan, *code, *sums, *ending]
+    ending = f"print({name})  # {moves[-1].after}"
+    way = draw.below(4)
+    if way == 0:
+        return [plan, *code, *sums, ending]
+    return [plan, *sums, f"{name} = {moves[-1].after}"] if way == 1 else [plan, *sums, *code, ending]
 
 
 def _expression(draw: Draw, language: Language) -> list[str]:
@@ -253,9 +302,13 @@ def _loop_trace(draw: Draw, language: Language) -> list[str]:
 _LAYOUTS: tuple[Callable[[Draw, Language], list[str]], ...] = (
     _script,
     _script,
-    _script,
     _planned,
     _planned,
+    _stock,
+    _stock,
+    _stock,
+    _stock,
+    _stock,
     _expression,
     _expression,
     _while,
@@ -267,17 +320,20 @@ _LAYOUTS: tuple[Callable[[Draw, Language], list[str]], ...] = (
 )
 
 
-_SHORT = (_script, _planned, _expression)
+_SHORT = (_script, _planned, _stock, _expression)
 
 
 def _item(name: str, language: Language) -> Callable[[World, Split, int], Document]:
     def item(world: World, split: Split, index: int) -> Document:
         draw = Draw(world, name, split, index, language)
         while True:
-            lines = draw.one(_LAYOUTS)(draw, language)
-            for _ in range(draw.between(1, 4) if draw.chance(0.5) else 0):
+            layout = draw.one(_LAYOUTS)
+            lines = layout(draw, language)
+            # More of the same kind, so that one shows how the next is done; or of any.
+            again = (layout,) if layout in _SHORT and draw.chance(0.6) else _SHORT
+            for _ in range(draw.between(1, 4) if draw.chance(0.6) else 0):
                 if sum(map(len, lines)) < 600:  # so that every document fits a context of 256 tokens
-                    lines += ["", *draw.one(_SHORT)(draw, language)]
+                    lines += ["", *draw.one(again)(draw, language)]
             text = "\n".join(lines) + "\n"
             if may_show(draw, text):
                 break

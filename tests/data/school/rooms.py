@@ -9,7 +9,7 @@ from bottega.data.records import Conversation, Document, Record
 from bottega.data.school.registry import records
 from bottega.data.school.world import Split
 
-DOCUMENTS = ("prose-en", "prose-zh", "mixed", "lists-en", "lists-zh")
+DOCUMENTS = ("prose-en", "prose-zh", "mixed", "lists-en", "lists-zh", "schoolbook-en", "schoolbook-zh")
 CONVERSATIONS = tuple(
     f"{name}-{language}"
     for name in ("entailment", "instruct-few", "instruct-many", "dialogues")
