@@ -159,13 +159,13 @@ def test_only_the_main_documents_are_turned_round_for_infilling(
     workshop: Workshop, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     inputs = workshop.inputs(tmp_path, workshop.dataset("programs"), workshop.dataset("prose", role="replay"))
-    data = prepare(inputs, tokenizer, main=("documents",), fim=FillInTheMiddle(1.0, 0.5, 0))
+    data = prepare(inputs, tokenizer, main=("documents",), fim=FillInTheMiddle(1.0, 0.5, 0.0, 0))
     code, prose = data.documents
     marks = tokenizer.require("fim_middle")
     assert int((code.shards.tokens == marks).sum()) == len(code.shards)
     assert int((prose.shards.tokens == marks).sum()) == 0
     half = (
-        prepare(inputs, tokenizer, main=("documents",), fim=FillInTheMiddle(0.5, 0.5, 0)).documents[0].shards
+        prepare(inputs, tokenizer, main=("documents",), fim=FillInTheMiddle(0.5, 0.5, 0.0, 0)).documents[0].shards
     )
     assert 0.25 * len(half) < int((half.tokens == marks).sum()) < 0.75 * len(half)
 
