@@ -91,6 +91,10 @@ class Tokenizer:
         content: str | None = value.get("content") if isinstance(value, dict) else value
         return content
 
+    def text_ids(self) -> NDArray[np.int64]:
+        """The ids that text is made of: all but the control tokens'."""
+        return np.setdiff1d(np.arange(self.vocab_size), list(self.control.values()))
+
     def require(self, name: str) -> int:
         """The id of a control token by its attribute's name. Raises ``UserError`` where there is none."""
         token: int | None = getattr(self, name)

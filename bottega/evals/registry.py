@@ -9,6 +9,7 @@
 ``choices:URI``         multiple choice by likelihood, as ``choices:file:hellaswag.jsonl``
 ``last-word:URI``       the last words of passages (LAMBADA)
 ``tokens-per-second:NAME``  how fast a task of the school is answered
+``copying``             random tokens, said a second time: whether the model copies out of its context
 ``exact:URI``           the answers of a source's prompts, such as ``exact:file:prompts.jsonl``
 """
 
@@ -37,6 +38,7 @@ NGRAM_FLOOR = "5-gram-characters"
 FLOOR_CHARS = 1_000_000  # of training text that this floor is made of
 Split = Literal["train", "heldout"]
 KINDS = ("bits-per-byte", "task", "pass@K", "tokens-per-second", "choices", "last-word", "exact")
+COPYING = "copying"  # the one that is of nothing
 _PASS_AT = re.compile(r"pass@(\d{1,3})")
 
 
@@ -68,7 +70,7 @@ def names() -> list[str]:
     """Every evaluation that needs neither a dataset nor a URI."""
     tasks, parts = _school()
     documents = [f"bits-per-byte:{name}" for name, kind in parts.items() if kind == "documents"]
-    return [*(f"task:{name}" for name in tasks), *documents]
+    return [COPYING, *(f"task:{name}" for name in tasks), *documents]
 
 
 def expand(wanted: Iterable[str], datasets: Iterable[str] = ()) -> list[str]:
@@ -85,6 +87,10 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
     """Run one evaluation, floors and ceiling beside it. Raises ``UserError`` for an unknown name."""
     (name,) = _single(name, options)
     kind, _, what = name.partition(":")
+    if name == COPYING:
+        from bottega.evals.copying import copying
+
+        return copying(subject.model, subject.tokenizer, options.cases, seed=options.seed)
     if kind == "bits-per-byte":
         return _bits(name, what, subject, options)
     if kind == "task":
@@ -141,6 +147,8 @@ def _single(name: str, options: EvalOptions) -> list[str]:
 def _expand_one(name: str, datasets: list[str]) -> list[str]:
     tasks, parts = _school()
     kind, _, what = name.partition(":")
+    if name == COPYING:
+        return [name]
     if kind in ("task", "tokens-per-second") and (found := _of_family(what, tasks)):
         return [f"{kind}:{task}" for task in found]
     at = _PASS_AT.fullmatch(kind)

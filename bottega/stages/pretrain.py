@@ -35,8 +35,6 @@ class Pretrain:
 
     def run(self, config: PretrainConfig, inputs: StageInputs, seed: int) -> StageResult:
         """Train from random weights on windows over the documents, each token once an epoch."""
-        import numpy as np
-
         from bottega.data.packing import DocumentPlan, PrimedPlan, RowPlan
         from bottega.data.primer import RepeatedTokens
         from bottega.stages.learning import (
@@ -58,8 +56,7 @@ class Pretrain:
         plan: RowPlan = DocumentPlan(
             [(d.shards, d.weight) for d in data.documents], config.context, config.batch_rows, seed
         )
-        text = np.setdiff1d(np.arange(tokenizer.vocab_size), list(tokenizer.control.values()))
-        primer = RepeatedTokens(text, tokenizer.require("eot"), config.context, seed)
+        primer = RepeatedTokens(tokenizer.text_ids(), tokenizer.require("eot"), config.context, seed)
         if share := config.primer_share:
             plan = RowPlan([(plan, 1 - share), (primer, share)], config.context, config.batch_rows)
         if steps := round(config.primer_fraction * config.budget_tokens / config.batch_tokens):

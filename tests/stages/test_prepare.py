@@ -165,7 +165,9 @@ def test_only_the_main_documents_are_turned_round_for_infilling(
     assert int((code.shards.tokens == marks).sum()) == len(code.shards)
     assert int((prose.shards.tokens == marks).sum()) == 0
     half = (
-        prepare(inputs, tokenizer, main=("documents",), fim=FillInTheMiddle(0.5, 0.5, 0.0, 0)).documents[0].shards
+        prepare(inputs, tokenizer, main=("documents",), fim=FillInTheMiddle(0.5, 0.5, 0.0, 0))
+        .documents[0]
+        .shards
     )
     assert 0.25 * len(half) < int((half.tokens == marks).sum()) < 0.75 * len(half)
 
