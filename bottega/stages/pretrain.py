@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from bottega.stages.base import StageConfig, StageInputs, StageResult, register
 from bottega.stages.knobs import ShapeKnob, TrainingConfig, explicit_shape
+
+if TYPE_CHECKING:
+    from bottega.data.packing import RowPlan
+    from bottega.data.tokenizer import Tokenizer
+    from bottega.stages.prepare import Prepared
 
 
 class PretrainConfig(TrainingConfig):
@@ -35,8 +40,6 @@ class Pretrain:
 
     def run(self, config: PretrainConfig, inputs: StageInputs, seed: int) -> StageResult:
         """Train from random weights on windows over the documents, each token once an epoch."""
-        from bottega.data.packing import DocumentPlan, PrimedPlan, RowPlan
-        from bottega.data.primer import RepeatedTokens
         from bottega.stages.learning import (
             device_of,
             finish,
@@ -53,17 +56,27 @@ class Pretrain:
         data = first_alone(inputs, lambda: prepare(inputs, tokenizer, main=("documents",)))
         shape = explicit_shape(config.shape, tokenizer.vocab_size, config.context)
         model = new_model(shape, seed, device_of(inputs))
-        plan: RowPlan = DocumentPlan(
-            [(d.shards, d.weight) for d in data.documents], config.context, config.batch_rows, seed
-        )
-        primer = RepeatedTokens(tokenizer.text_ids(), tokenizer.require("eot"), config.context, seed)
-        if share := config.primer_share:
-            plan = RowPlan([(plan, 1 - share), (primer, share)], config.context, config.batch_rows)
-        if steps := round(config.primer_fraction * config.budget_tokens / config.batch_tokens):
-            plan = PrimedPlan(primer, steps, plan)
+        plan = _plan(data, tokenizer, config, seed)
         trained = learn(model, plan, config, inputs, seed=seed)
         report = {"epochs": plan.epochs(trained.steps)}
         return finish(model, tokenizer, trained, inputs, data=data.use, report=report)
+
+
+def _plan(data: Prepared, tokenizer: Tokenizer, config: PretrainConfig, seed: int) -> RowPlan:
+    """The documents by their weights, with the primer before and among them where one is asked for."""
+    from bottega.data.packing import DocumentPlan, PrimedPlan, RowPlan
+    from bottega.data.primer import RepeatedTokens
+
+    context, rows = config.context, config.batch_rows
+    plan: RowPlan = DocumentPlan([(d.shards, d.weight) for d in data.documents], context, rows, seed)
+    share, fraction = config.primer_share, config.primer_fraction
+    if not share and not fraction:
+        return plan
+    primer = RepeatedTokens(tokenizer.text_ids(), tokenizer.require("eot"), context, seed)
+    if share:
+        plan = RowPlan([(plan, 1 - share), (primer, share)], context, rows)
+    steps = round(fraction * config.budget_tokens / config.batch_tokens)
+    return PrimedPlan(primer, steps, plan) if steps else plan
 
 
 register(Pretrain())

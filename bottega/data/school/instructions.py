@@ -29,11 +29,7 @@ FEW = ("read", "read", "read", "first", "last", "opposite", "translate", "catego
 # How often a primitive task is asked among all; 1 where it is not named.
 _OFTEN = {"read": 8, "truth": 2, "translate": 3, "opposite": 2, "category": 2, "reason": 2, "people": 2}
 # And how often it is taught: what people ask most, most.
-_TAUGHT = {"read": 16, "first": 4, "last": 4, "opposite": 6, "translate": 8, "category": 6} | {
-    "truth": 2,
-    "reason": 2,
-    "people": 2,
-}
+_TAUGHT = {**_OFTEN, "read": 16, "first": 4, "last": 4, "opposite": 6, "translate": 8, "category": 6}
 
 Question = tuple[str, Exercise]
 
