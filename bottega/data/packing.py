@@ -57,11 +57,17 @@ class Assignment(Protocol):
 class RowPlan:
     """Streams mixed row by row into steps of ``batch_rows`` rows; itself a stream, so that plans can mix."""
 
-    def __init__(self, streams: Sequence[tuple[RowStream, float]], context: int, batch_rows: int) -> None:
+    def __init__(
+        self,
+        streams: Sequence[tuple[RowStream, float]],
+        context: int,
+        batch_rows: int,
+        assignment: Assignment | None = None,
+    ) -> None:
         self.context = context
         self.batch_rows = batch_rows
         self._streams = [stream for stream, _ in streams]
-        self._mixture: Assignment = Mixture([weight for _, weight in streams])
+        self._mixture = assignment or Mixture([weight for _, weight in streams])
 
     @property
     def tokens_per_step(self) -> int:
@@ -174,8 +180,8 @@ class PrimedPlan(RowPlan):
     """A stream of its own for the first ``steps`` steps, then a plan from its beginning."""
 
     def __init__(self, primer: RowStream, steps: int, then: RowPlan) -> None:
-        super().__init__([(primer, 1.0), (then, 1.0)], then.context, then.batch_rows)
-        self._mixture = _Sequence(steps * then.batch_rows)
+        order = _Sequence(steps * then.batch_rows)
+        super().__init__([(primer, 1.0), (then, 1.0)], then.context, then.batch_rows, order)
 
 
 class _Sequence:

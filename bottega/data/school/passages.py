@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bottega.data.school import facts_en, facts_zh
 from bottega.data.school.draw import Draw
 from bottega.data.school.facts import KINDS, Fact, Slots, cast, draw_fact, slots_en, slots_zh
@@ -100,6 +102,11 @@ def _restate(draw: Draw, facts: list[Fact]) -> str:
         else:
             sentences.append(draw.one(_SO_ZH).format(s=sentence))
     return gap(draw.language).join(sentences)
+
+
+def other_people(fact: Fact, facts: Sequence[Fact]) -> list[Person]:
+    """Whom the other facts are about, but for those whom this one names."""
+    return [f.who for f in facts if f.who is not fact.who and f.who is not fact.other]
 
 
 def ask_and_answer(draw: Draw, fact: Fact) -> str:

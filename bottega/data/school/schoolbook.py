@@ -1,7 +1,7 @@
-"""Pages of an exercise book with the answers: reading, lists, words and single sums, for every model's pretraining.
+"""Pages of an exercise book with the answers: reading, lists and words, for every model's pretraining.
 
-What a page practises is the single step: to find, to copy, to put in order. Requests in the chat's form, steps that
-follow one another and sums that use another's result occur in no page; they are what later stages teach.
+What a page practises is the single step: to find, to copy, to put in order. Requests in the chat's form and steps
+that follow one another occur in no page; they are what later stages teach.
 """
 # ruff: noqa: E501 (tables of wordings; a Chinese character counts double)
 
@@ -17,9 +17,9 @@ from bottega.data.school.exercise import name_in
 from bottega.data.school.exercises import WORD_ROWS, exercise
 from bottega.data.school.facts import KINDS, Fact, Named, cast, draw_fact
 from bottega.data.school.instructions import distinct_few
-from bottega.data.school.list_exercises import MARK
+from bottega.data.school.list_exercises import MARK, list_again
 from bottega.data.school.nouns import NOUNS, a
-from bottega.data.school.passages import ask_and_answer, capital, gap, state
+from bottega.data.school.passages import ask_and_answer, capital, gap, other_people, state
 from bottega.data.school.prose import LICENCE
 from bottega.data.school.registry import Language, Part, register_part
 from bottega.data.school.words import ADJECTIVES, COLOURS, JOBS
@@ -110,6 +110,7 @@ _COPY_MARKS: dict[Language, tuple[str, ...]] = {
     "zh": ("、", "、", "，", " ", "-", "/", "+"),
 }
 _COPIED: tuple[Named, ...] = (*NOUNS, *COLOURS, *JOBS, *ADJECTIVES)
+_MORE = ("first", "last", "reverse", "drop-first", "drop-last", "keep-two", "count")  # of any list
 _OFTEN = ("opposite", "translate", "category")
 
 
@@ -129,7 +130,7 @@ def _reading(draw: Draw) -> str:
 def _judged(draw: Draw, fact: Fact, facts: list[Fact]) -> str:
     """A fact in other words, or said of somebody else: true, false, or not told."""
     zh = draw.language == "zh"
-    told = [f.who for f in facts if f.who is not fact.who and f.who is not fact.other]
+    told = other_people(fact, facts)
     way = draw.below(4)
     if way == 0:
         named = [person for f in facts for person in (f.who, f.other)]
@@ -154,17 +155,8 @@ def _list(draw: Draw) -> str:
     items = _MARKS.split(made.data)
     if len(items) > 2:
         mark = MARK[language]
-        more = {
-            "first": items[0],
-            "last": items[-1],
-            "reverse": mark.join(items[::-1]),
-            "drop-first": mark.join(items[1:]),
-            "drop-last": mark.join(items[:-1]),
-            "keep-two": mark.join(items[:2]),
-            "count": str(len(items)),
-        }
-        for name in draw.some([name for name in more if name != task], draw.between(1, 3)):
-            lines.append(draw.one(wordings[name]) + more[name])
+        for name in draw.some([name for name in _MORE if name != task], draw.between(1, 3)):
+            lines.append(draw.one(wordings[name]) + list_again(mark.join(items), name, language))
     return "\n".join(lines)
 
 

@@ -114,44 +114,42 @@ def counted(n: int, thing: Noun, language: Language) -> str:
     return f"{n} {thing.en if n == 1 else thing.plural}"
 
 
+def held(first: Move, thing: Noun, box: Noun | None, language: Language) -> str:
+    """What there is at the beginning: "12 apples", or with a box "3 boxes with 4 apples in each"."""
+    if box is None:
+        return counted(first.before, thing, language)
+    if language == "zh":
+        each = f"每{box.measure}{box.zh}里有{first.by}{thing.measure}{thing.zh}"
+        return f"{first.before}{box.measure}{box.zh}，{each}"
+    return f"{first.before} {box.plural} with {first.by} {thing.plural} in each"
+
+
 def draw_story(draw: Draw, language: Language, length: int) -> Story:
     """A story of ``length`` sums, of the split that is drawn."""
     person, other, third = draw.some(draw.world.people, 3)
     thing = draw.one(COUNTED)
     boxed = draw.chance(0.2) and length > 1
     moves = boxed_moves(draw, length) if boxed else draw_moves(draw, length)
-    first = moves[0]
-    told = moves[1:] if boxed else moves
-    done = deeds(draw, told, thing, (other, third), language)
+    done = deeds(draw, moves[1:] if boxed else moves, thing, (other, third), language)
+    box = draw.one(HOLDERS)
+    start = held(moves[0], thing, box if boxed else None, language)
     if language == "zh":
         pronoun = "她" if person.female else "他"
-        box = draw.one(HOLDERS)
-        start = (
-            f"{person.zh}有{first.before}{box.measure}{box.zh}，每{box.measure}{box.zh}里有{first.by}{thing.measure}{thing.zh}。"
-            if boxed
-            else f"{person.zh}有{counted(first.before, thing, language)}。"
-        )
         asked = draw.one(
             (
                 f"{person.zh}现在有多少{thing.measure}{thing.zh}？",
                 f"最后{pronoun}有多少{thing.measure}{thing.zh}？",
             )
         )
-        return Story(f"{start}{pronoun}{'，'.join(done)}。", asked, tuple(moves))
+        return Story(f"{person.zh}有{start}。{pronoun}{'，'.join(done)}。", asked, tuple(moves))
     pronoun = "She" if person.female else "He"
-    box = draw.one(HOLDERS)
-    start = (
-        f"{person.en} has {first.before} {box.plural} with {first.by} {thing.plural} in each."
-        if boxed
-        else f"{person.en} has {counted(first.before, thing, language)}."
-    )
     asked = draw.one(
         (
             f"How many {thing.plural} does {person.en} have now?",
             f"How many {thing.plural} does {pronoun.lower()} have in the end?",
         )
     )
-    return Story(f"{start} {pronoun} {series(done)}.", asked, tuple(moves))
+    return Story(f"{person.en} has {start}. {pronoun} {series(done)}.", asked, tuple(moves))
 
 
 HOLDERS = tuple(noun for noun in CONTAINERS if noun.en in ("box", "bag", "basket", "jar"))

@@ -14,9 +14,9 @@ from bottega.data.school.exercise import Exercise
 from bottega.data.school.facts import KINDS, Fact, cast, draw_fact
 from bottega.data.school.list_exercises import MARK, and_phrase, same_list
 from bottega.data.school.nouns import a
-from bottega.data.school.passages import BOOK, capital, gap, slots, state
+from bottega.data.school.passages import BOOK, capital, gap, other_people, slots, state
 from bottega.data.school.registry import Language
-from bottega.data.school.world import Person, World
+from bottega.data.school.world import World
 
 
 def _passage(draw: Draw, least: int, most: int) -> tuple[list[Fact], str]:
@@ -105,9 +105,7 @@ def truth(draw: Draw, language: Language) -> Exercise:
     fact = draw.one(facts)
     true = draw.chance(0.5)
     if not true:
-        others = [f.who for f in facts if f.who is not fact.who and f.who is not fact.other]
-        wrong: Person = draw.one(others)
-        fact = replace(fact, who=wrong)
+        fact = replace(fact, who=draw.one(other_people(fact, facts)))
     right = (("True.", "true", "True"), ("False.", "false", "False"))[not true]
     if language == "zh":
         right = (("对。", "对", "是的"), ("不对。", "不对", "错"))[not true]

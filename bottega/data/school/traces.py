@@ -16,7 +16,7 @@ from bottega.data.school.nouns import EDIBLE, PORTABLE, Noun
 from bottega.data.school.programs import LICENCE
 from bottega.data.school.registry import Language, Part, register_part
 from bottega.data.school.rendering import call, function, literal
-from bottega.data.school.story_sums import HOLDERS, boxed_moves, counted, deeds, series
+from bottega.data.school.story_sums import HOLDERS, boxed_moves, deeds, held, series
 from bottega.data.school.sums import Move, Sign, distinct_chains, draw_move, draw_moves, may_show
 from bottega.data.school.world import Split, World
 
@@ -105,23 +105,13 @@ def _stock(draw: Draw, language: Language) -> list[str]:
     thing = draw.one(_COUNTED)
     boxed = draw.chance(0.2)
     moves = boxed_moves(draw, draw.between(2, 3)) if boxed else draw_moves(draw, draw.between(2, 3))
-    first, told = moves[0], moves[1:] if boxed else moves
-    done = deeds(draw, told, thing, (), language)
+    done = deeds(draw, moves[1:] if boxed else moves, thing, (), language)
     box = draw.one(HOLDERS)
+    start = held(moves[0], thing, box if boxed else None, language)
     if language == "zh":
-        held = (
-            f"{first.before}{box.measure}{box.zh}，每{box.measure}{box.zh}里有{first.by}{thing.measure}{thing.zh}"
-            if boxed
-            else counted(first.before, thing, language)
-        )
-        plan = f"# {draw.one(_PLACES_ZH)}有{held}。{'，'.join(done)}。"
+        plan = f"# {draw.one(_PLACES_ZH)}有{start}。{'，'.join(done)}。"
     else:
-        held = (
-            f"{first.before} {box.plural} with {first.by} {thing.plural} in each"
-            if boxed
-            else counted(first.before, thing, language)
-        )
-        plan = f"# {draw.one(_PLACES_EN)} has {held}. It {series(done)}."
+        plan = f"# {draw.one(_PLACES_EN)} has {start}. It {series(done)}."
     return _worked_out(draw, plan, thing.plural.replace(" ", "_"), moves)
 
 
