@@ -46,8 +46,8 @@ def exact_match(
     """The share of prompts answered right, with Wilson's interval. Programs are scored by ``pass_at_k``.
 
     ``mode`` says how a prompt is put (``prompting.TEMPLATES``) and ``stop`` what ends an answer outside chat.
-    ``max_new_tokens`` defaults to what the longest accepted answer needs. A prompt that leaves no room for
-    its answer in the context counts as wrong, and in ``details["too_long"]``.
+    ``max_new_tokens`` defaults to what the longest accepted answer needs; a long prompt leaves as many as the
+    context still holds. One that fills it counts as wrong, and in ``details["too_long"]``.
     """
     if not prompts:
         raise UserError(f"{name}: there are no prompts to score")
@@ -55,7 +55,7 @@ def exact_match(
     room = max_new_tokens or min(room_needed(tokenizer, prompts, mode), context // 2)
     said = said_to(model, tokenizer, prompts, mode, room, context, stop=stop_strings(mode, stop))
     if not said:
-        return missing_score(name, f"no prompt leaves room for {room} tokens in a context of {context}")
+        return missing_score(name, f"every prompt fills the context of {context} tokens")
     answers = [read_answer(said[i][0], mode, stop) if i in said else "" for i in range(len(prompts))]
     correct = [is_correct(a, p.check) for a, p in zip(answers, prompts, strict=True)]
     return proportion_score(
@@ -84,22 +84,24 @@ def said_to(
     samplings: Sequence[Sampling] | None = None,
     tries: int = 1,
 ) -> dict[int, list[str]]:
-    """What the model says to each prompt that leaves ``room`` tokens in the context, by the prompt's place.
+    """What the model says to each prompt that does not fill the context, by the prompt's place.
 
-    ``samplings``: one for each prompt; greedy where left out.
+    ``room``: tokens of an answer at most, where the context holds as many. ``samplings``: one for each prompt;
+    greedy where left out.
     """
     from bottega.engine.local import LocalEngine
     from bottega.engine.requests import GREEDY, Request
 
     rendered = [encode_prompt(tokenizer, prompt, mode) for prompt in prompts]
-    fits = [i for i, ids in enumerate(rendered) if len(ids) + room <= context]
+    fits = [i for i, ids in enumerate(rendered) if len(ids) < context]
     if not fits:
         return {}
     ends = stop_ids(tokenizer)
-    requests = [
-        Request(rendered[i], room, samplings[i] if samplings else GREEDY, n=tries, stop_ids=ends, stop=stop)
-        for i in fits
-    ]
+    requests = []
+    for i in fits:
+        left = min(room, context - len(rendered[i]))
+        drawn = samplings[i] if samplings else GREEDY
+        requests.append(Request(rendered[i], left, drawn, n=tries, stop_ids=ends, stop=stop))
     slots = even_batches(len(fits) * tries)
     with LocalEngine(model, tokenizer, slots=slots, max_tokens=context) as engine:
         produced = engine.generate(requests)

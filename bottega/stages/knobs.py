@@ -70,6 +70,13 @@ class TrainingConfig(StageConfig):
     clip_norm: float = Field(
         1.0, gt=0, description="gradients with a larger global norm are scaled down to it"
     )
+    primer_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of rows of random tokens, every stretch twice: so a small model goes on copying "
+        "out of its context",
+    )
 
     @field_validator("batch_tokens")
     @classmethod

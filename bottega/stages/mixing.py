@@ -12,6 +12,7 @@ from bottega.stages.prepare import Prepared, Shards
 
 if TYPE_CHECKING:
     from bottega.data.packing import PackingReport, RowPlan
+    from bottega.data.primer import RepeatedTokens
     from bottega.data.shards import TokenShards
     from bottega.data.tokenizer import Tokenizer
 
@@ -56,8 +57,25 @@ def mix(
         packing = tuple(talk.report)
         _check_something_counts(packing, context, overlong)
         plans.append((talk, _weight(data.conversations)))
-    plan = plans[0][0] if len(plans) == 1 else MixedPlan(plans, rows)
+    plan = with_primer(plans[0][0] if len(plans) == 1 else MixedPlan(plans, rows), config, tokenizer, seed)
     return Mixture(plan, _with_overlong(data, packing), packing)
+
+
+def with_primer(plan: RowPlan, config: TrainingConfig, tokenizer: Tokenizer, seed: int) -> RowPlan:
+    """The plan with the share of rows of the primer that is asked for."""
+    from bottega.data.packing import RowPlan, RowStream
+
+    if not (share := config.primer_share):
+        return plan
+    streams: list[tuple[RowStream, float]] = [(plan, 1 - share), (primer(tokenizer, config, seed), share)]
+    return RowPlan(streams, config.context, config.batch_rows)
+
+
+def primer(tokenizer: Tokenizer, config: TrainingConfig, seed: int) -> RepeatedTokens:
+    """Rows of random tokens of this tokenizer, every stretch twice."""
+    from bottega.data.primer import RepeatedTokens
+
+    return RepeatedTokens(tokenizer.text_ids(), tokenizer.require("eot"), config.context, seed)
 
 
 def _weighted(parts: tuple[Shards, ...]) -> list[tuple[TokenShards, float]]:

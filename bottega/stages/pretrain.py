@@ -26,9 +26,6 @@ class PretrainConfig(TrainingConfig):
         description="share of the steps, the first ones, that read random tokens, every stretch twice: from "
         "them a small model learns to copy out of its context",
     )
-    primer_share: float = Field(
-        0.0, ge=0, lt=1, description="share of such rows among all later ones, so that it is not forgotten"
-    )
 
 
 class Pretrain:
@@ -64,19 +61,14 @@ class Pretrain:
 
 def _plan(data: Prepared, tokenizer: Tokenizer, config: PretrainConfig, seed: int) -> RowPlan:
     """The documents by their weights, with the primer before and among them where one is asked for."""
-    from bottega.data.packing import DocumentPlan, PrimedPlan, RowPlan
-    from bottega.data.primer import RepeatedTokens
+    from bottega.data.packing import DocumentPlan, PrimedPlan
+    from bottega.stages.mixing import primer, with_primer
 
-    context, rows = config.context, config.batch_rows
-    plan: RowPlan = DocumentPlan([(d.shards, d.weight) for d in data.documents], context, rows, seed)
-    share, fraction = config.primer_share, config.primer_fraction
-    if not share and not fraction:
-        return plan
-    primer = RepeatedTokens(tokenizer.text_ids(), tokenizer.require("eot"), context, seed)
-    if share:
-        plan = RowPlan([(plan, 1 - share), (primer, share)], context, rows)
-    steps = round(fraction * config.budget_tokens / config.batch_tokens)
-    return PrimedPlan(primer, steps, plan) if steps else plan
+    sources = [(part.shards, part.weight) for part in data.documents]
+    documents = DocumentPlan(sources, config.context, config.batch_rows, seed)
+    plan = with_primer(documents, config, tokenizer, seed)
+    steps = round(config.primer_fraction * config.budget_tokens / config.batch_tokens)
+    return PrimedPlan(primer(tokenizer, config, seed), steps, plan) if steps else plan
 
 
 register(Pretrain())

@@ -96,6 +96,18 @@ def test_a_prompt_without_room_for_its_answer_is_wrong_and_counted(
     assert score.n == 2
 
 
+def test_a_long_prompt_gets_what_the_context_has_left(model: Decoder, tokenizer: Tokenizer) -> None:
+    """A worked answer may take 96 tokens; a short one after a long prompt is not wrong for that."""
+    text = "The cat sat on the mat. " * 8
+    while len(encode_prompt(tokenizer, prompt(text), "completion")) < 256 - 40:
+        text += "The cat sat. "
+    (said,) = own_answers(model, tokenizer, [text], "completion")
+    assert said
+    score = exact_match(model, tokenizer, [prompt(text, said)], "completion", max_new_tokens=96)
+    assert score.examples[0].answer.startswith(said)
+    assert score.details == {}
+
+
 def test_no_prompts_are_an_error(model: Decoder, tokenizer: Tokenizer) -> None:
     with pytest.raises(UserError, match="no prompts"):
         exact_match(model, tokenizer, [], "chat")

@@ -84,6 +84,18 @@ def test_a_primer_is_read_first_and_a_share_of_it_later_and_no_document_twice(
     assert read == pytest.approx(0.6 * 0.75 * all_read, rel=0.03)
 
 
+@pytest.mark.parametrize(("stage", "dataset"), [("code", "programs"), ("sft", "talks")])
+def test_later_stages_keep_a_share_of_the_primer(
+    workshop: Workshop, base_model: Path, tmp_path: Path, stage: str, dataset: str
+) -> None:
+    def read(name: str, share: float) -> float:
+        inputs = workshop.inputs(tmp_path / name, workshop.dataset(dataset), parent=base_model)
+        (epochs,) = run(stage, {**SMALL, "primer_share": share}, inputs).report["epochs"].values()
+        return float(epochs)
+
+    assert read("primed", 0.25) == pytest.approx(0.75 * read("plain", 0.0), rel=0.03)
+
+
 def test_pretraining_takes_no_parent_and_needs_a_tokenizer(
     workshop: Workshop, base_model: Path, tmp_path: Path
 ) -> None:

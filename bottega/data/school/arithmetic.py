@@ -12,6 +12,7 @@ from collections.abc import Callable
 from bottega.data.records import Document, Origin
 from bottega.data.school.draw import Draw
 from bottega.data.school.nouns import NUMBERS_EN, NUMBERS_ZH
+from bottega.data.school.passages import gap
 from bottega.data.school.registry import Language, Part, register_part
 from bottega.data.school.story_sums import COUNTED, HOLDERS, counted, deeds
 from bottega.data.school.sums import LIMIT, Move, chains_in, draw_move
@@ -55,6 +56,15 @@ def _sums(draw: Draw, language: Language) -> str:
     if language == "zh":
         return "，".join(map(str, moves)) + "。"
     return ". ".join(map(str, moves)) + "."
+
+
+def _drill(draw: Draw, language: Language) -> str:
+    """A column of sums, sometimes all from one number."""
+    fixed = draw.between(1, LIMIT) if draw.chance(0.2) else None
+    moves = [
+        draw_move(draw, draw.below(LIMIT + 1) if fixed is None else fixed) for _ in range(draw.between(5, 12))
+    ]
+    return "\n".join(map(str, moves))
 
 
 def _said(draw: Draw, language: Language) -> str:
@@ -110,19 +120,21 @@ def _compared(draw: Draw, language: Language) -> str:
     return f"{NUMBERS_EN[small].capitalize()} is written {small}."
 
 
-_FORMS = (_story, _story, _story, _sums, _said, _said, _boxes, _compared)
+_FORMS = (_story, _story, _story, _drill, _drill, _sums, _said, _said, _boxes, _compared)
+_LONG = {"en": 420, "zh": 220}  # characters, after which nothing is added; some 170 tokens
 
 
 def _item(name: str, language: Language) -> Callable[[World, Split, int], Document]:
     def item(world: World, split: Split, index: int) -> Document:
         draw = Draw(world, name, split, index, language)
-        between = "\n" if draw.chance(0.5) else "" if language == "zh" else " "
+        lines = draw.chance(0.5)
         while True:
-            pieces = [
-                _story(draw, language),
-                *(draw.one(_FORMS)(draw, language) for _ in range(draw.between(1, 8))),
-            ]
-            text = between.join(draw.shuffled(pieces))
+            pieces = [_story(draw, language)]
+            for _ in range(draw.between(1, 9)):
+                if sum(map(len, pieces)) < _LONG[language]:
+                    pieces.append(draw.one(_FORMS)(draw, language))
+            columns = lines or any("\n" in piece for piece in pieces)
+            text = ("\n" if columns else gap(language)).join(draw.shuffled(pieces))
             if not chains_in(text):  # two sums side by side may happen to make one
                 break
         return Document(text, Origin(f"school:{name}", str(index), LICENCE))

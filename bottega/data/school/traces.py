@@ -118,7 +118,7 @@ def _stock(draw: Draw, language: Language) -> list[str]:
 def _worked_out(draw: Draw, plan: str, name: str, moves: Sequence[Move]) -> list[str]:
     """A plan, the sums and the code that follow from it, mostly in this order."""
     first = moves[0].before
-    if draw.chance(0.4):
+    if draw.chance(0.5):
         told = ['"""', plan.removeprefix("# "), *map(str, moves), '"""']
         return [*told, "", f"{name} = {moves[-1].after}"]
     sums = [f"# {move}" for move in moves]
@@ -294,11 +294,7 @@ _LAYOUTS: tuple[Callable[[Draw, Language], list[str]], ...] = (
     _script,
     _planned,
     _planned,
-    _stock,
-    _stock,
-    _stock,
-    _stock,
-    _stock,
+    *(_stock,) * 8,
     _expression,
     _expression,
     _while,
@@ -322,7 +318,7 @@ def _item(name: str, language: Language) -> Callable[[World, Split, int], Docume
             # More of the same kind, so that one shows how the next is done; or of any.
             again = (layout,) if layout in _SHORT and draw.chance(0.6) else _SHORT
             for _ in range(draw.between(1, 4) if draw.chance(0.6) else 0):
-                if sum(map(len, lines)) < 600:  # so that every document fits a context of 256 tokens
+                if sum(map(len, lines)) < 400:  # so that most documents fit a context of 256 tokens
                     lines += ["", *draw.one(again)(draw, language)]
             text = "\n".join(lines) + "\n"
             if may_show(draw, text):
