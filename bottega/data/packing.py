@@ -176,12 +176,12 @@ class MixedPlan(RowPlan):
         super().__init__(plans, context, batch_rows)
 
 
-class PrimedPlan(RowPlan):
-    """A stream of its own for the first ``steps`` steps, then a plan from its beginning."""
+class InTurnPlan(RowPlan):
+    """A stream for the first ``steps`` steps, then a plan from its beginning."""
 
-    def __init__(self, primer: RowStream, steps: int, then: RowPlan) -> None:
+    def __init__(self, first: RowStream, steps: int, then: RowPlan) -> None:
         order = _Sequence(steps * then.batch_rows)
-        super().__init__([(primer, 1.0), (then, 1.0)], then.context, then.batch_rows, order)
+        super().__init__([(first, 1.0), (then, 1.0)], then.context, then.batch_rows, order)
 
 
 class _Sequence:

@@ -86,8 +86,8 @@ def said_to(
 ) -> dict[int, list[str]]:
     """What the model says to each prompt that does not fill the context, by the prompt's place.
 
-    ``room``: tokens of an answer at most, where the context holds as many. ``samplings``: one for each prompt;
-    greedy where left out.
+    ``room``: tokens of an answer at most, where the context holds as many. ``samplings``: one for each
+    prompt; greedy where left out.
     """
     from bottega.engine.local import LocalEngine
     from bottega.engine.requests import GREEDY, Request

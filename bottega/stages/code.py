@@ -7,10 +7,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from bottega.stages.base import StageConfig, StageInputs, StageResult, register
-from bottega.stages.knobs import OverlongKnob, TrainingConfig
+from bottega.stages.knobs import MixtureConfig
 
 
-class CodeConfig(TrainingConfig):
+class CodeConfig(MixtureConfig):
     """The knobs of code training."""
 
     fim_rate: float = Field(
@@ -28,7 +28,6 @@ class CodeConfig(TrainingConfig):
         le=1,
         description="share of those whose middle is one whole line; the others are cut anywhere",
     )
-    overlong: OverlongKnob = "drop"
 
 
 class Code:
@@ -50,7 +49,7 @@ class Code:
         data = first_alone(
             inputs, lambda: prepare(inputs, tokenizer, main=("documents", "conversations"), fim=fim)
         )
-        plan = mix(data, config, config.overlong, tokenizer, seed)
+        plan = mix(data, config, tokenizer, seed)
         trained = learn(model, plan.rows, config, inputs, seed=seed)
         return finish(model, tokenizer, trained, inputs, data=plan.use, report=plan.report(trained.steps))
 

@@ -35,15 +35,6 @@ ShapeKnob = Annotated[
 ]
 
 
-OverlongPolicy = Literal["drop", "truncate", "split"]
-OverlongKnob = Annotated[
-    OverlongPolicy,
-    Field(
-        description="what becomes of a conversation beyond the context: left out, cut off or cut in pieces"
-    ),
-]
-
-
 class TrainingConfig(StageConfig):
     """What every stage that trains can be told."""
 
@@ -91,6 +82,24 @@ class TrainingConfig(StageConfig):
     def batch_rows(self) -> int:
         """Rows of ``context`` tokens in a step."""
         return self.batch_tokens // self.context
+
+    def steps_for(self, share: float) -> int:
+        """The steps that a share of the budget comes to."""
+        return round(share * self.budget_tokens / self.batch_tokens)
+
+
+class MixtureConfig(TrainingConfig):
+    """What a stage can be told that trains on documents and conversations."""
+
+    overlong: Literal["drop", "truncate", "split"] = Field(
+        "drop",
+        description="what becomes of a conversation beyond the context: left out, cut off or cut in pieces",
+    )
+    order: Literal["mixed", "documents-first", "conversations-first"] = Field(
+        "mixed",
+        description="documents and conversations side by side in every step, or all rows of the one before "
+        "the first of the other",
+    )
 
 
 def explicit_shape(shape: str | Shape, vocab_size: int, context: int) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bottega.errors import UserError
 from bottega.stages.base import DataUse
-from bottega.stages.knobs import OverlongPolicy, TrainingConfig
+from bottega.stages.knobs import MixtureConfig, TrainingConfig
 from bottega.stages.prepare import Prepared, Shards
 
 if TYPE_CHECKING:
@@ -35,15 +35,14 @@ class Mixture:
         return report
 
 
-def mix(
-    data: Prepared, config: TrainingConfig, overlong: OverlongPolicy, tokenizer: Tokenizer, seed: int
-) -> Mixture:
-    """Mix all that was prepared by its weights.
+def mix(data: Prepared, config: MixtureConfig, tokenizer: Tokenizer, seed: int) -> Mixture:
+    """Mix all that was prepared by its weights, in the order that is asked for.
 
     Raises:
-        UserError: no conversation has a token left that the loss counts.
+        UserError: no conversation has a token left that the loss counts, or an order is asked for where all
+            data is of one kind.
     """
-    from bottega.data.packing import ConversationPlan, DocumentPlan, MixedPlan
+    from bottega.data.packing import ConversationPlan, DocumentPlan
 
     context, rows = config.context, config.batch_rows
     plans: list[tuple[RowPlan, float]] = []
@@ -53,12 +52,30 @@ def mix(
     if data.conversations:
         sources = _weighted(data.conversations)
         pad = tokenizer.require("eot") if tokenizer.pad is None else tokenizer.pad
-        talk = ConversationPlan(sources, context, rows, seed, overlong, pad)
+        talk = ConversationPlan(sources, context, rows, seed, config.overlong, pad)
         packing = tuple(talk.report)
-        _check_something_counts(packing, context, overlong)
+        _check_something_counts(packing, context, config.overlong)
         plans.append((talk, _weight(data.conversations)))
-    plan = with_primer(plans[0][0] if len(plans) == 1 else MixedPlan(plans, rows), config, tokenizer, seed)
+    plan = with_primer(_in_order(plans, config), config, tokenizer, seed)
     return Mixture(plan, _with_overlong(data, packing), packing)
+
+
+def _in_order(plans: list[tuple[RowPlan, float]], config: MixtureConfig) -> RowPlan:
+    """Documents and conversations row by row, or one after the other, each for its share of the steps."""
+    from bottega.data.packing import InTurnPlan, MixedPlan
+
+    if len(plans) == 1:
+        if config.order != "mixed":
+            raise UserError(
+                f"order = {config.order} needs documents and conversations, and the data is all of one kind; "
+                "leave `order` out"
+            )
+        return plans[0][0]
+    if config.order == "mixed":
+        return MixedPlan(plans, config.batch_rows)
+    (first, weight), (then, other) = plans if config.order == "documents-first" else reversed(plans)
+    share = weight / (weight + other) * (1 - config.primer_share)
+    return InTurnPlan(first, config.steps_for(share), then)
 
 
 def with_primer(plan: RowPlan, config: TrainingConfig, tokenizer: Tokenizer, seed: int) -> RowPlan:

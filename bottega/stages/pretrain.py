@@ -61,14 +61,14 @@ class Pretrain:
 
 def _plan(data: Prepared, tokenizer: Tokenizer, config: PretrainConfig, seed: int) -> RowPlan:
     """The documents by their weights, with the primer before and among them where one is asked for."""
-    from bottega.data.packing import DocumentPlan, PrimedPlan
+    from bottega.data.packing import DocumentPlan, InTurnPlan
     from bottega.stages.mixing import primer, with_primer
 
     sources = [(part.shards, part.weight) for part in data.documents]
     documents = DocumentPlan(sources, config.context, config.batch_rows, seed)
     plan = with_primer(documents, config, tokenizer, seed)
-    steps = round(config.primer_fraction * config.budget_tokens / config.batch_tokens)
-    return PrimedPlan(primer(tokenizer, config, seed), steps, plan) if steps else plan
+    steps = config.steps_for(config.primer_fraction)
+    return InTurnPlan(primer(tokenizer, config, seed), steps, plan) if steps else plan
 
 
 register(Pretrain())

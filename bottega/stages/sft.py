@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bottega.errors import UserError
 from bottega.stages.base import StageConfig, StageInputs, StageResult, register
-from bottega.stages.knobs import OverlongKnob, TrainingConfig
+from bottega.stages.knobs import MixtureConfig
 
 if TYPE_CHECKING:
     from bottega.model.decoder import Decoder
@@ -31,12 +31,11 @@ class LoraConfig(BaseModel):
     )
 
 
-class SftConfig(TrainingConfig):
+class SftConfig(MixtureConfig):
     """The knobs of supervised fine-tuning."""
 
     lr: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
     muon_lr: float = Field(5e-3, gt=0, description="peak learning rate of Muon, where it is the optimizer")
-    overlong: OverlongKnob = "drop"
     optimizer: Literal["adamw", "muon"] = Field(
         "muon",
         description="adamw, or muon for hidden matrices and adamw for the rest; adapters default to adamw",
@@ -80,7 +79,7 @@ class Sft:
         if config.from_scratch:
             model = new_model(model.config, seed, next(model.parameters()).device)
         data = first_alone(inputs, lambda: prepare(inputs, tokenizer, main=("conversations",)))
-        plan = mix(data, config, config.overlong, tokenizer, seed)
+        plan = mix(data, config, tokenizer, seed)
         if config.lora is not None:
             _adapt(model, config.lora, seed)
         trained = learn(model, plan.rows, config, inputs, seed=seed)

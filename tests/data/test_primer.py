@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bottega.data.encoded import Encoded
-from bottega.data.packing import DocumentPlan, PrimedPlan
+from bottega.data.packing import DocumentPlan, InTurnPlan
 from bottega.data.primer import LONGEST, SHORTEST, RepeatedTokens
 from bottega.data.shards import TokenShards, write_shards
 
@@ -54,7 +54,7 @@ def documents(tmp_path: Path) -> DocumentPlan:
 
 def test_the_primer_comes_first_and_then_the_documents_from_their_beginning(documents: DocumentPlan) -> None:
     primer = RepeatedTokens(TEXT, EOT, 32, 7)
-    plan = PrimedPlan(primer, 3, documents)
+    plan = InTurnPlan(primer, 3, documents)
     for step in range(3):
         rows = primer.rows(np.arange(4 * step, 4 * step + 4))
         assert (plan.batch(step).tokens == rows.tokens).all()
@@ -67,7 +67,7 @@ def test_the_primer_comes_first_and_then_the_documents_from_their_beginning(docu
 
 
 def test_ranks_and_micro_batches_share_a_step_of_the_primer_too(documents: DocumentPlan) -> None:
-    plan = PrimedPlan(RepeatedTokens(TEXT, EOT, 32, 7), 2, documents)
+    plan = InTurnPlan(RepeatedTokens(TEXT, EOT, 32, 7), 2, documents)
     for step in (1, 2):
         parts = [plan.batch(step, rank, 2, micro, 2).tokens for rank in (0, 1) for micro in (0, 1)]
         assert (np.concatenate(parts) == plan.batch(step).tokens).all()

@@ -12,13 +12,13 @@ from bottega.data.sources import ReadOptions, SourceSpec
 from bottega.data.tokenizer import Tokenizer
 from bottega.errors import UserError
 from bottega.stages.base import DatasetInput, StageInputs
-from bottega.stages.knobs import TrainingConfig
+from bottega.stages.knobs import MixtureConfig
 from bottega.stages.mixing import mix
 from bottega.stages.prepare import FillInTheMiddle, prepare
 
 from .workshop import Workshop, talks
 
-CONFIG = TrainingConfig(budget_tokens=1000, context=64, batch_tokens=256)
+CONFIG = MixtureConfig(budget_tokens=1000, context=64, batch_tokens=256)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_a_conversation_beyond_the_context_meets_its_policy_and_is_counted(
 ) -> None:
     entry = workshop.dataset("some-long", talks() + [long_talk(80 + i) for i in range(10)])
     data = prepare(workshop.inputs(tmp_path, entry), tokenizer, main=("conversations",))
-    mixture = mix(data, CONFIG, policy, tokenizer, 0)  # type: ignore[arg-type]
+    mixture = mix(data, CONFIG.model_copy(update={"overlong": policy}), tokenizer, 0)
     lengths = np.diff(data.conversations[0].shards.offsets)
     long = int((lengths > CONFIG.context + 1).sum())
     assert long > 5
@@ -151,8 +151,9 @@ def test_conversations_whose_answers_all_lie_beyond_the_context_are_an_error(
     entry = workshop.dataset("late-answers", [long_talk(i, question_words=90) for i in range(1, 30)])
     data = prepare(workshop.inputs(tmp_path, entry), tokenizer, main=("conversations",))
     with pytest.raises(UserError, match="not one has an assistant's token within a context of 64"):
-        mix(data, CONFIG, "truncate", tokenizer, 0)
-    assert mix(data, CONFIG, "split", tokenizer, 0).packing[0].split == len(data.conversations[0].shards)
+        mix(data, CONFIG.model_copy(update={"overlong": "truncate"}), tokenizer, 0)
+    split = mix(data, CONFIG.model_copy(update={"overlong": "split"}), tokenizer, 0)
+    assert split.packing[0].split == len(data.conversations[0].shards)
 
 
 def test_only_the_main_documents_are_turned_round_for_infilling(
@@ -179,12 +180,37 @@ def test_rows_are_shared_out_by_the_datasets_weights(
         tmp_path, workshop.dataset("talks", weight=3.0), workshop.dataset("prose", weight=1.0, role="replay")
     )
     data = prepare(inputs, tokenizer, main=("conversations",))
-    mixture = mix(data, CONFIG, "drop", tokenizer, 0)
+    mixture = mix(data, CONFIG, tokenizer, 0)
     origins = [
         row.split(":")[1].rsplit("/", 1)[1] for step in range(25) for row in mixture.rows.provenance(step)
     ]
     assert origins.count("talks.jsonl") == 75
     assert origins.count("prose.jsonl") == 25
+
+
+@pytest.mark.parametrize(
+    ("order", "begins"), [("documents-first", "prose"), ("conversations-first", "talks")]
+)
+def test_one_kind_may_come_before_the_other_each_for_its_share_of_the_steps(
+    order: str, begins: str, workshop: Workshop, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    inputs = workshop.inputs(
+        tmp_path, workshop.dataset("talks", weight=3.0), workshop.dataset("prose", weight=2.0, role="replay")
+    )
+    data = prepare(inputs, tokenizer, main=("conversations",))
+    config = MixtureConfig(budget_tokens=20 * 256, context=64, batch_tokens=256, order=order)  # type: ignore[arg-type]
+    rows = mix(data, config, tokenizer, 0).rows
+    kinds = [{"prose" if "prose" in row else "talks" for row in rows.provenance(step)} for step in range(20)]
+    first = {"prose": 8, "talks": 12}[begins]
+    assert kinds == [{begins}] * first + [{"prose", "talks"} - {begins}] * (20 - first)
+    mixed = mix(data, config.model_copy(update={"order": "mixed"}), tokenizer, 0).rows
+    assert rows.epochs(20) == pytest.approx(mixed.epochs(20), rel=0.1), "the same of each, in another order"
+
+
+def test_an_order_needs_both_kinds(workshop: Workshop, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    data = prepare(workshop.inputs(tmp_path, workshop.dataset("talks")), tokenizer, main=("conversations",))
+    with pytest.raises(UserError, match="order = documents-first needs documents and conversations"):
+        mix(data, CONFIG.model_copy(update={"order": "documents-first"}), tokenizer, 0)
 
 
 def test_within_a_dataset_records_are_read_equally_often_and_a_weight_multiplies_that(
@@ -201,7 +227,7 @@ def test_within_a_dataset_records_are_read_equally_often_and_a_weight_multiplies
     entry = DatasetInput(tmp_path / "data", name="data")
     inputs = StageInputs((), None, (entry,), tmp_path / "work", tmp_path / "out")
     data = prepare(inputs, tokenizer, main=("documents",))
-    epochs = mix(data, CONFIG, "drop", tokenizer, 0).rows.epochs(200)
+    epochs = mix(data, CONFIG, tokenizer, 0).rows.epochs(200)
     many, few, dear = (epochs[source.uri] for source in sources)
     assert many == pytest.approx(few, rel=0.02)
     assert dear == pytest.approx(3 * few, rel=0.02)

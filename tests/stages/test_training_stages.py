@@ -22,7 +22,7 @@ from bottega.data.tokenizer import Tokenizer
 from bottega.errors import UserError
 from bottega.model.hub import load_model
 from bottega.stages.base import StageInputs, StageResult
-from bottega.stages.knobs import TrainingConfig
+from bottega.stages.knobs import MixtureConfig
 from bottega.stages.mixing import mix
 from bottega.stages.prepare import prepare
 from bottega.training.objective import TensorBatch, language_modelling
@@ -233,8 +233,8 @@ def test_a_packed_batch_has_the_loss_of_its_conversations_alone(
     model = load_model(base_model)
     inputs = workshop.inputs(tmp_path, workshop.dataset("talks"), parent=base_model)
     data = prepare(inputs, tokenizer, main=("conversations",))
-    config = TrainingConfig(budget_tokens=1, context=160, batch_tokens=640)
-    batch = mix(data, config, "drop", tokenizer, 0).rows.batch(0)
+    config = MixtureConfig(budget_tokens=1, context=160, batch_tokens=640)
+    batch = mix(data, config, tokenizer, 0).rows.batch(0)
     assert batch.segments.max() > 1, "more than one conversation shares a row"
     with torch.no_grad():
         packed = language_modelling(model, TensorBatch.of(batch, torch.device("cpu")))
@@ -262,9 +262,8 @@ def test_the_loss_counts_the_answers_and_their_end_marks_and_nothing_else(
 ) -> None:
     tokenizer = Tokenizer.load(base_model)
     data = prepare(workshop.inputs(tmp_path, workshop.dataset("talks")), tokenizer, main=("conversations",))
-    batch = mix(
-        data, TrainingConfig(budget_tokens=1, context=160, batch_tokens=1600), "drop", tokenizer, 0
-    ).rows.batch(0)
+    config = MixtureConfig(budget_tokens=1, context=160, batch_tokens=1600)
+    batch = mix(data, config, tokenizer, 0).rows.batch(0)
     answers = {row["messages"][1]["content"] for row in talks()}
     for one in examples_of(batch):
         counted = one.targets[one.weights > 0].tolist()

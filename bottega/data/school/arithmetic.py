@@ -120,7 +120,7 @@ def _compared(draw: Draw, language: Language) -> str:
     return f"{NUMBERS_EN[small].capitalize()} is written {small}."
 
 
-_FORMS = (_story, _story, _story, _drill, _drill, _sums, _said, _said, _boxes, _compared)
+_FORMS = (_story, _story, _story, _drill, _drill, _drill, _sums, _said, _said, _boxes, _compared)
 _LONG = {"en": 420, "zh": 220}  # characters, after which nothing is added; some 170 tokens
 
 

@@ -18,6 +18,13 @@ from bottega.data.school.world import Split, World
 
 SHOTS = (0, 1, 2, 4, 8)
 _MOST = 10  # examples in one document
+# How often a task is shown, where not once: those that only the examples tell apart (the first or the last,
+# one more or two more) teach to look at them all.
+_OFTEN = {
+    **dict.fromkeys(("add-one", "add-two", "add-ten", "double"), 3),
+    **dict.fromkeys(("first-item", "middle-item", "last-item", "reversed"), 2),
+    **dict.fromkeys(("next-number", "number-before", "opposite"), 2),
+}
 
 # (before the input, between input and output, after the output)
 FORMATS: dict[Language, tuple[tuple[str, str, str], ...]] = {
@@ -37,6 +44,12 @@ FORMATS: dict[Language, tuple[tuple[str, str, str], ...]] = {
         ("输入：", "\n输出：", "\n"),
         ("问：", "\n答：", "\n"),
     ),
+}
+
+
+_SHOWN: dict[Language, tuple[Latent, ...]] = {
+    language: tuple(task for task in tasks for _ in range(_OFTEN.get(task.name, 1)))
+    for language, tasks in LATENT.items()
 }
 
 
@@ -89,7 +102,7 @@ def list_text(draw: Draw) -> str:
     """One list of some task in some format."""
     if draw.chance(0.1):
         return _table(draw)
-    task = draw.one(LATENT[draw.language])
+    task = draw.one(_SHOWN[draw.language])
     form = draw.one(FORMATS[draw.language])
     return _render(_examples(draw, task, draw.between(4, _MOST)), form).rstrip("\n")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from bottega.data.records import Document, Origin
 from bottega.data.school.composition import Program, draw_arguments, draw_numbers, draw_program
 from bottega.data.school.draw import Draw
-from bottega.data.school.nouns import EDIBLE, PORTABLE, Noun
+from bottega.data.school.nouns import EDIBLE, NOUNS, PORTABLE, Noun
 from bottega.data.school.programs import LICENCE
 from bottega.data.school.registry import Language, Part, register_part
 from bottega.data.school.rendering import call, function, literal
@@ -48,6 +48,15 @@ _PLACES_EN = (
     "The market",
 )
 _PLACES_ZH = ("店里", "摊位上", "俱乐部里", "学校里", "厨房里", "农场里", "仓库里", "市场上")
+# What an example and its result are called.
+_CASES: dict[Language, tuple[str, ...]] = {
+    "en": ("Case", "Input", "Example", "Given", "Stock", "Test", "In", "Story"),
+    "zh": ("例子", "输入", "已知", "情况", "库存", "测试", "例", "事情"),
+}
+_LEFT: dict[Language, tuple[str, ...]] = {
+    "en": ("Result", "Output", "Total", "Left", "Returns", "Now", "Out", "In all"),
+    "zh": ("结果", "输出", "合计", "剩下", "返回", "现在", "得到", "一共"),
+}
 _VERBS_EN: dict[str, tuple[str, ...]] = {
     "+": ("add {}", "buy {} more", "find {} more", "{} come in", "put in {}", "pick {} more", "get {} more"),
     "-": ("take away {}", "sell {}", "give {} away", "use {}", "lose {}", "{} go out", "remove {}"),
@@ -100,24 +109,60 @@ def _planned(draw: Draw, language: Language) -> list[str]:
     return _worked_out(draw, plan, name, moves)
 
 
-def _stock(draw: Draw, language: Language) -> list[str]:
-    """What a place holds and what comes and goes, told in a comment; then the sums, then the code."""
-    thing = draw.one(_COUNTED)
+def _told(draw: Draw, thing: Noun, language: Language) -> tuple[str, list[Move]]:
+    """What a place holds and what comes and goes, and the sums it comes to."""
     boxed = draw.chance(0.2)
     moves = boxed_moves(draw, draw.between(2, 3)) if boxed else draw_moves(draw, draw.between(2, 3))
     done = deeds(draw, moves[1:] if boxed else moves, thing, (), language)
     box = draw.one(HOLDERS)
     start = held(moves[0], thing, box if boxed else None, language)
     if language == "zh":
-        plan = f"# {draw.one(_PLACES_ZH)}有{start}。{'，'.join(done)}。"
-    else:
-        plan = f"# {draw.one(_PLACES_EN)} has {start}. It {series(done)}."
-    return _worked_out(draw, plan, thing.plural.replace(" ", "_"), moves)
+        return f"{draw.one(_PLACES_ZH)}有{start}。{'，'.join(done)}。", moves
+    return f"{draw.one(_PLACES_EN)} has {start}. It {series(done)}.", moves
+
+
+def _stock(draw: Draw, language: Language) -> list[str]:
+    """The story of a place in a comment; then the sums, then the code."""
+    thing = draw.one(_COUNTED)
+    plan, moves = _told(draw, thing, language)
+    return _worked_out(draw, f"# {plan}", thing.plural.replace(" ", "_"), moves)
+
+
+def _examples(draw: Draw, language: Language) -> list[str]:
+    """A docstring of such stories as examples, each with its sums and what is left, all put alike."""
+    thing = draw.one(_COUNTED)
+    colon = "：" if language == "zh" else ": "
+    case, left = (_label(draw, often[language], language) for often in (_CASES, _LEFT))
+    lines = ['"""']
+    for _ in range(draw.between(2, 3)):
+        plan, moves = _told(draw, thing if draw.chance(0.3) else draw.one(_COUNTED), language)
+        lines += [
+            f"{case}{colon}{_ended(draw, plan)}",
+            *map(str, moves),
+            f"{left}{colon}{moves[-1].after}",
+            "",
+        ]
+    return [*lines[:-1], '"""']
+
+
+def _label(draw: Draw, often: Sequence[str], language: Language) -> str:
+    """What an example or its result is called: one of the usual words, or any word at all."""
+    if draw.chance(0.4):
+        return draw.one(often)
+    word = draw.one(NOUNS)
+    return word.zh if language == "zh" else word.en.capitalize()
+
+
+def _ended(draw: Draw, plan: str) -> str:
+    """A note ends with a full stop, with a colon or with nothing."""
+    if draw.chance(0.3):
+        return plan
+    return plan[:-1] + draw.one(("", "", ":" if plan.isascii() else "："))
 
 
 def _worked_out(draw: Draw, plan: str, name: str, moves: Sequence[Move]) -> list[str]:
     """A plan, the sums and the code that follow from it, mostly in this order."""
-    first = moves[0].before
+    first, plan = moves[0].before, _ended(draw, plan)
     if draw.chance(0.5):
         told = ['"""', plan.removeprefix("# "), *map(str, moves), '"""']
         return [*told, "", f"{name} = {moves[-1].after}"]
@@ -294,7 +339,8 @@ _LAYOUTS: tuple[Callable[[Draw, Language], list[str]], ...] = (
     _script,
     _planned,
     _planned,
-    *(_stock,) * 8,
+    *(_stock,) * 5,
+    *(_examples,) * 10,
     _expression,
     _expression,
     _while,
