@@ -116,6 +116,7 @@ def _row(verdict: Verdict, seeds: list[int]) -> dict[str, Any]:
         "effect_kind": claim.effect,
         "minimum_effect": claim.minimum_effect,
         "n": verdict.n,
+        "n_for_power": verdict.enough,
         "world_seeds": seeds,
         "provisional": verdict.provisional,
     }
@@ -142,9 +143,8 @@ def _table(found: list[Verdict], rules: Rules, seeds: list[int], language: str) 
         label = verdict.status if language == "en" else STATUS_ZH[verdict.status]
         said = Text(label, style=_STYLES[verdict.status])
         provisional = verdict.provisional if verdict.provisional != shared else ""
-        for more in (verdict.reason, provisional and f"provisional: {provisional}"):
-            if more:
-                said.append(f"\n{more}", style="dim")
+        for more in (*verdict.reasons(), *([f"provisional: {provisional}"] if provisional else [])):
+            said.append(f"\n{more}", style="dim")
         effect = interval = ""
         if verdict.effect is not None and verdict.low is not None and verdict.high is not None:
             effect = effect_text(verdict.effect, claim.effect)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -16,6 +18,9 @@ from bottega.errors import UserError
 from bottega.evals.score import Score, resampled_sums
 
 DRAWS = 10_000
+POWER = (
+    0.8  # how often a claim that is true by its least effect has to be shown, for its n to be called enough
+)
 FLOOR = "floor:"
 _KINDS = {"accuracy": "task", "bits-per-byte": "bits-per-byte"}  # metric -> kind of evaluation
 
@@ -70,7 +75,15 @@ class Verdict:
     low: float | None = None  # of the 95% interval
     high: float | None = None
     n: int = 0  # cases in all
+    enough: int | None = None  # cases in all that the least effect needs to be told from none, at ``POWER``
     provisional: str = ""  # what the rules ask for beyond what was at hand: more cases, more worlds
+
+    def reasons(self) -> list[str]:
+        """Why it is not shown, and how many cases could have shown it."""
+        said = [self.reason] if self.reason else []
+        if self.status == "not shown" and self.enough is not None:
+            said.append(f"power {POWER:.0%} for the least effect: n = {self.enough:,}")
+        return said
 
 
 def effect_text(value: float, effect: str) -> str:
@@ -146,7 +159,8 @@ def _judge(claim: Claim, rules: Rules, worlds: Sequence[Scores], seed: int) -> V
         float(effect),
         low,
         high,
-        n=sum(score.n for score in own),
+        n=(n := sum(score.n for score in own)),
+        enough=_enough(claim, n, float(np.std(spread)), nothing, tail),
         provisional=_provisional(claim, rules, own, len(worlds)),
     )
 
@@ -190,6 +204,16 @@ def _effect_fails(claim: Claim, effect: float, low: float, high: float, nothing:
     if claim.effect == "value":
         return "" if sign * worse_end > sign * nothing else "the interval reaches beyond the bound"
     return "" if sign * worse_end > sign * nothing else 'the interval includes "no effect"'
+
+
+def _enough(claim: Claim, n: int, error: float, nothing: float, tail: float) -> int | None:
+    """How many cases the least effect needs, by the standard error at ``n`` of them."""
+    distance = claim.margin if claim.effect == "kept" else abs(claim.minimum_effect - nothing)
+    if not distance:  # a bound on a value, or an effect of any size
+        return None
+    normal = NormalDist()
+    errors = normal.inv_cdf(1 - tail) + normal.inv_cdf(POWER)
+    return math.ceil(n * (errors * error / distance) ** 2)
 
 
 def _floors_fail(claim: Claim, rules: Rules, own: Sequence[Score], mine: Sequence[Draws], tail: float) -> str:

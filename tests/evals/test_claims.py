@@ -91,6 +91,42 @@ def test_an_effect_below_the_minimum_is_not_shown_however_sure() -> None:
     assert verdict.reason == "the effect +0.300 falls short of +0.400"
 
 
+def test_a_claim_that_is_not_shown_says_how_many_cases_it_needs() -> None:
+    """Two independent shares of 0.5 over 400 cases differ by 0.0354 at one standard error."""
+    few = judged([world(child=110, parent=100)], minimum_effect=0.1)
+    assert few.status == "not shown" and few.enough is not None
+    assert few.reasons() == [few.reason, f"power 80% for the least effect: n = {few.enough:,}"]
+    finer = judged([world(child=110, parent=100)], minimum_effect=0.05)
+    assert finer.enough == pytest.approx(4 * few.enough, rel=0.01), (
+        "half the effect needs four times the cases"
+    )
+    shown = judged([world(child=120, parent=60)])
+    assert shown.reasons() == []
+
+
+def test_the_cases_that_a_claim_needs_show_it_in_four_of_five_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bottega.evals.claims.DRAWS", 500)
+    rng = np.random.default_rng(1)
+
+    def drawn(n: int) -> dict[str, dict[str, Score]]:
+        """A true effect of a tenth, by answers that have nothing to do with each other."""
+        right = {"child": 0.55, "parent": 0.45}
+        return {
+            model: {
+                f"task:sums-{lang}": proportion_score(
+                    f"task:sums-{lang}", (rng.random(n) < share).tolist(), seed=0, cases="q-p"
+                )
+                for lang in ("en", "zh")
+            }
+            for model, share in right.items()
+        }
+
+    enough = judged([drawn(200)], minimum_effect=0.1).enough
+    assert enough is not None
+    shown = [judged([drawn(enough // 2)], minimum_effect=0.0, above_floors=False) for _ in range(100)]
+    assert 68 <= sum(verdict.status == "shown" for verdict in shown) <= 92
+
+
 def test_a_score_that_does_not_clear_its_floor_is_not_shown() -> None:
     low = {
         m: {n: s.with_context({"nearest": 0.58}, 1.0) for n, s in scores.items()}
