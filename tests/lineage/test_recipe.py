@@ -57,6 +57,27 @@ def test_every_shipped_recipe_is_sound() -> None:
         assert load(name).name == name
 
 
+@pytest.mark.parametrize(
+    ("control", "model", "differs", "same_data"),
+    [
+        ("gpt-1-scratch", "gpt-1", {"from_scratch"}, True),
+        ("code-davinci-001-prose", "code-davinci-001", {"fim_rate"}, False),
+        ("code-davinci-002-code-first", "code-davinci-002", {"order"}, True),
+        ("code-davinci-002-instructions-first", "code-davinci-002", {"order"}, True),
+    ],
+)
+def test_a_control_of_the_school_differs_from_its_model_in_what_is_claimed_and_nothing_else(
+    control: str, model: str, differs: set[str], same_data: bool
+) -> None:
+    models = load("school").models
+    one, other = models[control], models[model]
+    assert one.role == "control"
+    assert one.parent == other.parent
+    assert (one.data == other.data) is same_data
+    configs = [spec.config.model_dump() for spec in (one, other)]
+    assert {key for key in configs[0] if configs[0][key] != configs[1][key]} == differs
+
+
 def test_a_misspelt_key_names_file_line_and_the_key_that_was_meant() -> None:
     text = changed("parent = ", "parrent = ")
     assert fault(text) == (
