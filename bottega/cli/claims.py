@@ -60,11 +60,11 @@ def claims(
     from bottega.lineage.home import Home
     from bottega.lineage.nearest import did_you_mean
 
-    known = [claim.id for claim in load_claims()[1]]
+    family, options = chosen_family(recipe)
+    known = [claim.id for claim in load_claims(family.info.claims)[1]]
     for wanted in ids or ():
         if wanted not in known:
             raise UserError(f"there is no claim {wanted!r}{did_you_mean(wanted, known)}")
-    family, options = chosen_family(recipe)
     options = replace(options, device=device, threads=threads)
     seeds = world_seed or [options.world(family)]
     with Console(stderr=True).status("Reading the scores ...") as status:
@@ -160,8 +160,7 @@ def _table(found: list[Verdict], rules: Rules, seeds: list[int], language: str) 
             said,
         )
         model = claim.model
-    table.caption = f"world seeds: {', '.join(map(str, seeds))}"
-    if shared:
-        table.caption += f"; provisional: {shared}"
-    table.caption_justify = "left"
+    caption = [f"world seeds: {', '.join(map(str, seeds))}"] if rules.world_seeds > 1 else []
+    caption += [f"provisional: {shared}"] if shared else []
+    table.caption, table.caption_justify = "; ".join(caption), "left"
     return table

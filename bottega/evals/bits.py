@@ -39,6 +39,7 @@ class Passage:
     counted: NDArray[np.bool_]  # [n]: which of the n predictions count
     size_bytes: int  # of the text that counts
     text: str  # what was asked, for the digest of the cases
+    answers: str = ""  # of a conversation, what counts: the same however it is asked for
 
 
 def bits_per_byte(
@@ -125,7 +126,9 @@ def _in_plain(tokenizer: Tokenizer, conversation: Conversation) -> Passage:
 def _passage(ids: list[int], counted: list[bool], conversation: Conversation) -> Passage:
     size = sum(len(answer.encode()) for answer in answers(conversation))
     asked = repr([(message.role, message.content) for message in conversation.messages])
-    return Passage(np.array(ids, np.int64), np.array(counted[1:], bool), size, asked)
+    return Passage(
+        np.array(ids, np.int64), np.array(counted[1:], bool), size, asked, "\0".join(answers(conversation))
+    )
 
 
 def _score(
@@ -156,13 +159,22 @@ def _score(
         higher_is_better=False,
         seed=seed,
         template=template,
-        cases=hashlib.sha256("\0".join(p.text for p in passages).encode()).hexdigest()[:16],
+        cases=_cases_digest(passages),
         details={
             "bytes": sum(sizes),
             "tokens": float(sum(int(p.counted.sum()) for p in passages)),
             **details,
         },
     )
+
+
+def _cases_digest(passages: Sequence[Passage]) -> str:
+    """A digest of what is asked; of conversations in two parts, as in ``tasks.cases_digest``."""
+    texts, answered = (
+        hashlib.sha256("\0".join(part).encode()).hexdigest()[:16]
+        for part in ((p.text for p in passages), (p.answers for p in passages))
+    )
+    return f"{answered}-{texts}" if any(p.answers for p in passages) else texts
 
 
 def _windows(passage: Passage, context: int, stride: int) -> Iterator[Window]:

@@ -1,4 +1,7 @@
-"""What each model of the family has to show, and whether it does: the rules are in ``claims.toml``."""
+"""What each model of a family has to show, and whether it does.
+
+The rules are in ``claims.toml`` of the school, and for real data in ``twins.toml``.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bottega.errors import UserError
+from bottega.evals.registry import dataset_of
 from bottega.evals.score import Score, resampled_sums
 
 DRAWS = 10_000
@@ -24,6 +28,11 @@ POWER = (
 FLOOR = "floor:"
 _KINDS = {"accuracy": "task", "bits-per-byte": "bits-per-byte"}  # metric -> kind of evaluation
 
+ClaimsName = Literal["school", "twins"]
+_FILES: dict[ClaimsName, tuple[str, str]] = {
+    "school": ("bottega.data.school", "claims.toml"),
+    "twins": ("bottega.evals", "twins.toml"),
+}
 STATUS_ZH = {"shown": "已证实", "not shown": "未证实", "not built": "尚未建成"}
 
 Scores = Mapping[str, Mapping[str, Score]]  # model -> evaluation -> score, in one world
@@ -61,7 +70,7 @@ class Claim(_Table):
     margin: float | None = None
     above_floors: bool
     built: bool
-    twin: str
+    twin: str = ""  # what says the same on real data
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +100,23 @@ def effect_text(value: float, effect: str) -> str:
     return f"× {value:.2f}" if effect == "ratio" else f"{value:+.3f}"
 
 
-def load_claims(text: str | None = None) -> tuple[Rules, tuple[Claim, ...]]:
-    """The school's claims, or those of ``text``. Raises ``UserError`` where they are not well formed."""
-    if text is None:
-        text = resources.files("bottega.data.school").joinpath("claims.toml").read_text(encoding="utf-8")
+def load_claims(name: ClaimsName = "school") -> tuple[Rules, tuple[Claim, ...]]:
+    """The school's claims, or their twins on real data."""
+    package, file = _FILES[name]
+    return parse_claims(resources.files(package).joinpath(file).read_text(encoding="utf-8"), file)
+
+
+def parse_claims(text: str, file: str = "claims.toml") -> tuple[Rules, tuple[Claim, ...]]:
+    """The claims of a file's text. Raises ``UserError`` where they are not well formed."""
     try:
         tables = tomllib.loads(text)
         rules = Rules.model_validate(tables["verdict"])
         claims = tuple(Claim.model_validate(table) for table in tables["claims"])
     except (tomllib.TOMLDecodeError, KeyError, ValidationError) as error:
-        raise UserError(f"claims.toml: {error}") from None
+        raise UserError(f"{file}: {error}") from None
     ids = [claim.id for claim in claims]
     if repeated := {i for i in ids if ids.count(i) > 1}:
-        raise UserError(f"claims.toml: the id {sorted(repeated)[0]!r} is used twice")
+        raise UserError(f"{file}: the id {sorted(repeated)[0]!r} is used twice")
     return rules, claims
 
 
@@ -115,8 +128,12 @@ def judge(claims: Sequence[Claim], rules: Rules, worlds: Sequence[Scores], seed:
 def evaluation_names(claim: Claim) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The evaluations of the claim's model, and those they are held against."""
     kind = _KINDS.get(claim.metric, claim.metric)
-    own = tuple(f"{kind}:{case}" for case in claim.cases)
-    return own, tuple(f"{kind}:{case}" for case in claim.against_cases) or own
+
+    def named(cases: Sequence[str]) -> tuple[str, ...]:
+        return tuple(case if dataset_of(case) else f"{kind}:{case}" for case in cases)
+
+    own = named(claim.cases)
+    return own, named(claim.against_cases) or own
 
 
 def _judge(claim: Claim, rules: Rules, worlds: Sequence[Scores], seed: int) -> Verdict:

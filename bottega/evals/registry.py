@@ -8,7 +8,10 @@
                         problems of a file (MBPP, HumanEval), as ``pass@1:file:mbpp.jsonl``
 ``choices:URI``         multiple choice by likelihood, as ``choices:file:hellaswag.jsonl``
 ``last-word:URI``       the last words of passages (LAMBADA)
-``tokens-per-second:NAME``  how fast a task of the school is answered
+``clumsy:DATASET``      bits per byte of held-out answers whose requests are badly put, as the school does it
+``shots-K:DATASET``     the same after K conversations of the training split
+``fill:DATASET``        the missing line of held-out code, exactly
+``tokens-per-second:NAME``  how fast a task of the school, or the problems of a file, are answered
 ``copying``             random tokens, said a second time: whether the model copies out of its context
 ``exact:URI``           the answers of a source's prompts, such as ``exact:file:prompts.jsonl``
 """
@@ -37,9 +40,12 @@ if TYPE_CHECKING:
 NGRAM_FLOOR = "5-gram-characters"
 FLOOR_CHARS = 1_000_000  # of training text that this floor is made of
 Split = Literal["train", "heldout"]
-KINDS = ("bits-per-byte", "task", "pass@K", "tokens-per-second", "choices", "last-word", "exact")
+OF_HELDOUT = ("bits-per-byte", "clumsy", "shots-K", "fill")  # of what a recipe's dataset held out
+KINDS = (*OF_HELDOUT, "task", "pass@K", "tokens-per-second", "choices", "last-word", "exact")
+EDITION = 2  # raised when the same cases come to be scored otherwise
 COPYING = "copying"  # the one that is of nothing
 _PASS_AT = re.compile(r"pass@(\d{1,3})")
+_SHOTS = re.compile(r"shots-(\d{1,2})")
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,12 @@ def names() -> list[str]:
     return [COPYING, *(f"task:{name}" for name in tasks), *documents]
 
 
+def dataset_of(name: str) -> str | None:
+    """The dataset whose held-out records an evaluation reads, if the recipe has one of that name."""
+    kind, _, what = name.partition(":")
+    return what.partition("/")[0] if _SHOTS.sub("shots-K", kind) in OF_HELDOUT else None
+
+
 def expand(wanted: Iterable[str], datasets: Iterable[str] = ()) -> list[str]:
     """The evaluations that the names stand for, each once and in order.
 
@@ -91,8 +103,10 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
         from bottega.evals.copying import copying
 
         return copying(subject.model, subject.tokenizer, options.cases, seed=options.seed)
-    if kind == "bits-per-byte":
-        return _bits(name, what, subject, options)
+    if kind in ("bits-per-byte", "clumsy") or _SHOTS.fullmatch(kind):
+        return _bits(name, kind, what, subject, options)
+    if kind == "fill":
+        return _fill(name, what, subject, options)
     if kind == "task":
         return _task(name, what, subject, options)
     if at := _PASS_AT.fullmatch(kind):
@@ -154,9 +168,11 @@ def _expand_one(name: str, datasets: list[str]) -> list[str]:
     at = _PASS_AT.fullmatch(kind)
     if at and int(at[1]) and (found := [task for task in _of_family(what, tasks) if tasks[task].programs]):
         return [f"{kind}:{task}" for task in found]
-    if kind == "bits-per-byte" and (what.partition("/")[0] in datasets or what in parts or ":" in what):
+    if dataset_of(name) in datasets or (kind == "bits-per-byte" and (what in parts or ":" in what)):
         return [name]
-    if ":" in what and (kind in ("exact", "choices", "last-word") or (at and int(at[1]))):
+    if ":" in what and (
+        kind in ("exact", "choices", "last-word", "tokens-per-second") or (at and int(at[1]))
+    ):
         return [name]
     known = [*names(), *(f"bits-per-byte:{dataset}" for dataset in datasets)]
     near = get_close_matches(name, known, n=1, cutoff=0.5)
@@ -176,7 +192,7 @@ def _school() -> tuple[Mapping[str, EvalTask], Mapping[str, str]]:
     return TASKS, {name: part.kind for name, part in PARTS.items()}
 
 
-def _bits(name: str, what: str, subject: Subject, options: EvalOptions) -> Score:
+def _bits(name: str, kind: str, what: str, subject: Subject, options: EvalOptions) -> Score:
     from bottega.evals.bits import answer_bits_per_byte, bits_per_byte
 
     model, tokenizer = subject.model, subject.tokenizer
@@ -184,6 +200,10 @@ def _bits(name: str, what: str, subject: Subject, options: EvalOptions) -> Score
     heldout = _heldout(what, options)
     texts = [record.text for record in heldout if isinstance(record, Document)]
     talks = [record for record in heldout if isinstance(record, Conversation)]
+    if kind != "bits-per-byte":
+        if texts or not talks:
+            raise UserError(f"{name}: only conversations can be asked otherwise, and {what} is none")
+        talks = _asked_otherwise(kind, what, talks, options)
     if talks and not texts:
         result = answer_bits_per_byte(
             model, tokenizer, talks, context, chat=subject.chat, name=name, seed=options.seed
@@ -195,6 +215,36 @@ def _bits(name: str, what: str, subject: Subject, options: EvalOptions) -> Score
         what, dataset, options.world_seed, options.data, options.documents, options.document_chars
     )
     return result.with_context({NGRAM_FLOOR: floor}, ceiling=None)
+
+
+def _asked_otherwise(
+    kind: str, what: str, talks: list[Conversation], options: EvalOptions
+) -> list[Conversation]:
+    """The conversations badly put, or each after as many others as ``kind`` says."""
+    from bottega.evals.variants import after_examples, badly_put
+
+    shots = _SHOTS.fullmatch(kind)
+    if shots is None:
+        return [badly_put(talk, i) for i, talk in enumerate(talks)]
+    k = int(shots[1])
+    shown = [
+        record
+        for record in _records(what, options, "train", k * len(talks), lambda record: 1)
+        if isinstance(record, Conversation)
+    ]
+    if len(shown) < k:
+        raise UserError(f"{kind}:{what}: there are {len(shown)} conversations to show, {k} are needed")
+    several = [[shown[(i * k + j) % len(shown)] for j in range(k)] for i in range(len(talks))]
+    return [after_examples(talk, examples) for talk, examples in zip(talks, several, strict=True)]
+
+
+def _fill(name: str, what: str, subject: Subject, options: EvalOptions) -> Score:
+    from bottega.evals.variants import line_missing
+
+    documents = [record for record in _heldout(what, options) if isinstance(record, Document)]
+    gaps = (line_missing(document, i) for i, document in enumerate(documents))
+    prompts = [gap for gap in gaps if gap is not None]
+    return _exact(name, prompts, "fill", subject, options).with_context({}, ceiling=1.0)
 
 
 @lru_cache(maxsize=64)
@@ -297,11 +347,18 @@ def _task(name: str, task_name: str, subject: Subject, options: EvalOptions, k: 
 
 
 def _problems(name: str, uri: str, subject: Subject, options: EvalOptions, k: int) -> Score:
-    from bottega.evals.programs import ROW_STOPS, problem_of
+    from bottega.evals.programs import ROW_STOPS
+
+    prompts, mode = _problems_of(uri, subject, options)
+    return _programs(name, prompts, mode, subject, options, k, ROW_STOPS)
+
+
+def _problems_of(uri: str, subject: Subject, options: EvalOptions) -> tuple[list[Prompt], Mode]:
+    """The programming problems of a source, and how they are put to this model."""
+    from bottega.evals.programs import problem_of
 
     prompts = [problem_of(row, chat=subject.chat) for row in _rows(uri, options)]
-    mode: Mode = "chat" if subject.chat else "completion"
-    return _programs(name, prompts, mode, subject, options, k, ROW_STOPS)
+    return prompts, "chat" if subject.chat else "completion"
 
 
 def _programs(
@@ -359,10 +416,13 @@ def _of_task(name: str, subject: Subject, options: EvalOptions) -> tuple[EvalTas
     return task, cases, task.mode if task.mode != "chat" or subject.chat else "plain"
 
 
-def _speed(name: str, task_name: str, subject: Subject, options: EvalOptions) -> Score:
+def _speed(name: str, what: str, subject: Subject, options: EvalOptions) -> Score:
     from bottega.evals.speed import tokens_per_second
 
-    _, cases, mode = _of_task(task_name, subject, options)
+    if ":" in what:
+        cases, mode = _problems_of(what, subject, options)
+    else:
+        _, cases, mode = _of_task(what, subject, options)
     return tokens_per_second(
         subject.model,
         subject.tokenizer,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from bottega.evals.claims import FLOOR, Claim, Rules, Verdict, evaluation_names, judge, load_claims
+from bottega.evals.registry import dataset_of
 from bottega.evals.score import Score
 from bottega.lineage.evaluation import Evaluator, options_of, settings
 from bottega.lineage.graph import Node
@@ -37,7 +38,7 @@ def verdicts(
     Each world is the family as ``bottega up --world-seed N`` builds it; a model that is not built leaves its
     claims "not built". Scores that are missing are taken now, unless ``take`` is False.
     """
-    rules, claims = load_claims()
+    rules, claims = load_claims(recipe.info.claims)
     index = home.family(recipe.name)
     worlds = [
         _World(
@@ -74,6 +75,9 @@ class _World:
         resolver = self._resolver
         folder = resolver.path(node)
         options = replace(options_of(resolver), cases=cases, documents=cases)
+        dataset = dataset_of(evaluation)
+        if dataset is not None and dataset in resolver.recipe.datasets and dataset not in options.datasets:
+            return None  # it was not frozen
         asked = settings(resolver, evaluation, options)
         name = hashlib.sha256(f"{evaluation} {cases}".encode()).hexdigest()[:16]
         file = resolver.home.root / "claims" / node.name / folder.name / f"{name}.json"

@@ -30,14 +30,14 @@ class Evaluator:
 def settings(resolver: Resolver, evaluation: str, options: registry.EvalOptions | None = None) -> str:
     """A digest of what an evaluation asks at present: a score with another one is of other cases."""
     options = options or options_of(resolver)
-    kind, _, what = evaluation.partition(":")
-    dataset = Node("dataset", what.partition("/")[0])
-    if kind == "bits-per-byte" and dataset.name in options.datasets:
-        reads: object = resolver.standing(dataset).digest
+    dataset = registry.dataset_of(evaluation)
+    if dataset is not None and dataset in options.datasets:
+        reads: object = resolver.standing(Node("dataset", dataset)).digest
     else:
+        what = evaluation.partition(":")[2]
         reads = source_state(what if ":" in what else "school:", options.data)
     amounts = [options.cases, options.documents, options.document_chars]
-    return digest([*amounts, options.world_seed, options.seed, reads])
+    return digest([registry.EDITION, *amounts, options.world_seed, options.seed, reads])
 
 
 def options_of(resolver: Resolver) -> registry.EvalOptions:

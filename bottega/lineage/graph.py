@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from bottega.evals.registry import dataset_of
 from bottega.lineage.recipe import Recipe
 
 Kind = Literal["dataset", "tokenizer", "model"]
@@ -40,9 +41,8 @@ class Graph:
 
     def read_by_evaluations(self, model: str) -> list[Node]:
         """The datasets a model is scored on: frozen before that, but no part of what it is made from."""
-        named = (name.partition(":") for name in self.recipe.evaluations(model))
-        datasets = (what.partition("/")[0] for kind, _, what in named if kind == "bits-per-byte")
-        return [Node("dataset", name) for name in datasets if name in self.recipe.datasets]
+        named = map(dataset_of, self.recipe.evaluations(model))
+        return [Node("dataset", name) for name in named if name is not None and name in self.recipe.datasets]
 
     def ancestors(self, node: Node) -> set[Node]:
         """Everything a node is made from, however indirectly."""

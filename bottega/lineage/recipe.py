@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsA
 
 from bottega.data.sources import SourceSpec
 from bottega.errors import UserError
+from bottega.evals.claims import ClaimsName
 from bottega.stages.knobs import TrainingConfig
 
 Role = Literal["model", "control", "base"]
@@ -67,6 +68,10 @@ class RecipeInfo(_Frozen):
         default=200,
         gt=0,
         description="cases of each evaluation, documents included; changes no model, so nothing is rebuilt",
+    )
+    claims: ClaimsName = Field(
+        default="school",
+        description="what `bottega claims` judges: the school's claims, or their twins on real data",
     )
 
 

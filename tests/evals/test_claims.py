@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bottega.errors import UserError
-from bottega.evals.claims import Rules, Verdict, evaluation_names, judge, load_claims
+from bottega.evals.claims import Rules, Verdict, evaluation_names, judge, load_claims, parse_claims
 from bottega.evals.score import Score, proportion_score
 
 RULES = "[verdict]\nconfidence = 0.95\nworld_seeds = 1\nlowest = 0.02\nhighest = 0.98\n"
@@ -37,7 +37,7 @@ def toml(value: Any) -> str:
 def judged(worlds: list[dict[str, dict[str, Score]]], **changes: Any) -> Verdict:
     table = {key: value for key, value in (CLAIM | changes).items() if value is not None}
     lines = "\n".join(f"{key} = {toml(value)}" for key, value in table.items())
-    rules, claims = load_claims(f"{RULES}[[claims]]\n{lines}\n")
+    rules, claims = parse_claims(f"{RULES}[[claims]]\n{lines}\n")
     (verdict,) = judge(claims, rules, worlds)
     return verdict
 
@@ -68,6 +68,23 @@ def test_the_schools_claims_load_and_name_evaluations_that_exist() -> None:
         if claim.built:
             for names in evaluation_names(claim):
                 assert tuple(expand(names)) == names
+
+
+def test_every_claim_that_can_be_judged_has_a_twin_on_real_data() -> None:
+    from bottega.evals.registry import expand
+    from bottega.lineage.recipe import load
+
+    recipe = load("open-cpu")
+    assert recipe.info.claims == "twins"
+    (_, claims), (rules, twins) = load_claims(), load_claims("twins")
+    assert rules.world_seeds == 1
+    assert [twin.id for twin in twins] == [claim.id for claim in claims if claim.built]
+    assert [twin.model for twin in twins] == [claim.model for claim in claims if claim.built]
+    for twin in twins:
+        assert twin.model in recipe.models
+        assert twin.against is None or twin.against.startswith("floor:") or twin.against in recipe.models
+        for names in evaluation_names(twin):
+            assert tuple(expand(names, recipe.datasets)) == names
 
 
 def test_a_large_effect_is_shown() -> None:

@@ -10,7 +10,7 @@ from bottega.data.records import Check, Conversation, Document, Message
 from bottega.data.sources import ReadOptions, SourceSpec
 from bottega.data.tokenizer import Tokenizer
 from bottega.errors import UserError
-from bottega.evals.registry import EvalOptions, Subject, as_prompt, expand, names, score
+from bottega.evals.registry import EvalOptions, Subject, as_prompt, dataset_of, expand, names, score
 from bottega.model.decoder import Decoder
 
 FEW = EvalOptions(cases=4, documents=4)
@@ -127,6 +127,50 @@ def test_bits_of_conversations_are_those_of_the_answers_beside_a_floor(
         assert 0 < result.floors["5-gram-characters"] < 20
 
 
+def frozen(folder: Path, rows: list[dict[str, str]]) -> Path:
+    (folder / "rows.jsonl").write_text("".join(json.dumps({**row, "license": "MIT"}) + "\n" for row in rows))
+    freeze(
+        [SourceSpec(uri=f"file:{folder}/rows.jsonl")], folder / "frozen", ReadOptions(heldout_fraction=0.3)
+    )
+    return folder / "frozen"
+
+
+def test_held_out_answers_are_scored_after_examples_and_after_clumsy_requests(
+    subject: Subject, tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"What is {i} plus 1, please?", "completion": f"{i + 1}."} for i in range(60)]
+    options = EvalOptions(documents=12, datasets={"talks": frozen(tmp_path, rows)})
+    found = {
+        n: score(f"{n}:talks", subject, options) for n in ("bits-per-byte", "shots-0", "shots-3", "clumsy")
+    }
+    assert {result.n for result in found.values()} == {12}
+    assert len({result.cases.split("-")[0] for result in found.values()}) == 1, "the same answers"
+    assert found["shots-0"].outcomes == found["bits-per-byte"].outcomes
+    assert found["shots-3"].outcomes != found["bits-per-byte"].outcomes != found["clumsy"].outcomes
+    with pytest.raises(UserError, match=r"there are \d+ conversations to show, 99 are needed"):
+        score("shots-99:talks", subject, options)
+
+
+def test_a_missing_line_of_held_out_code_is_asked_for(subject: Subject, tmp_path: Path) -> None:
+    rows = [
+        {"text": f"def f{i}(x):\n    y = x + {i}\n    return y * 2\n\nprint(f{i}(3))\n"} for i in range(40)
+    ]
+    options = EvalOptions(documents=5, datasets={"code": frozen(tmp_path, rows)})
+    result = score("fill:code", subject, options)
+    assert result.n == 5
+    assert all(example.expected[0].startswith("    ") for example in result.examples)
+    with pytest.raises(UserError, match="only conversations can be asked otherwise"):
+        score("clumsy:code", subject, options)
+
+
+@pytest.mark.parametrize("name", ["clumsy:talks", "shots-2:talks", "fill:talks"])
+def test_what_is_asked_of_held_out_records_needs_a_dataset(name: str) -> None:
+    assert expand([name], ["talks"]) == [name]
+    assert dataset_of(name) == "talks"
+    with pytest.raises(UserError, match="there is no evaluation"):
+        expand([name], ["other"])
+
+
 def test_every_source_of_a_dataset_is_scored_in_proportion(subject: Subject, tmp_path: Path) -> None:
     sources = []
     for name, count in (("much", 300), ("little", 100)):
@@ -201,6 +245,13 @@ def test_speed_is_tokens_over_seconds_of_waiting(subject: Subject) -> None:
     assert (result.unit, result.n, result.higher_is_better) == ("tokens/s", 4, True)
     assert result.value == pytest.approx(sum(result.outcomes) / sum(result.sizes))
     assert 0 < result.low <= result.value <= result.high
+
+
+def test_the_problems_of_a_file_tell_the_speed_too(subject: Subject, tmp_path: Path) -> None:
+    row = {"text": "Write a function that adds one.", "test_list": ["assert f(1) == 2"]}
+    (tmp_path / "problems.jsonl").write_text(f"{json.dumps(row)}\n" * 3)
+    result = score(f"tokens-per-second:file:{tmp_path}/problems.jsonl", subject, FEW)
+    assert (result.unit, result.n) == ("tokens/s", 3)
 
 
 def test_of_a_worked_answer_the_marked_result_is_asked_for() -> None:
