@@ -59,16 +59,19 @@ def few(draw: Draw, wording: Wording = "few") -> Question:
 
 
 def many(draw: Draw, wording: Wording | None = None) -> Question:
-    """Any primitive task, a trained composition, or a trained wish for the answer's form."""
+    """Any primitive task, a trained composition, or a trained wish for the answer's form.
+
+    Training (no ``wording``) shows more compositions than are asked for, and a fifth of all badly put.
+    """
     kind = draw.below(20)
-    if kind < 13:
+    if kind < (13 if wording else 11):
         decks = _DECKS if wording else _TAUGHT_DECKS
         made = exercise(draw, draw.one(decks[draw.language]), draw.language)
     elif kind < 18:
         made = _composed(draw, heldout=False)
     else:
         made = styled(draw, draw.language, heldout_pair=False)
-    if wording is None and draw.chance(0.3):
+    if wording is None and draw.chance(0.2):
         return re.sub(" {2,}", " ", request(draw, made, "clumsy")), made
     return request(draw, made, wording or "seen"), made
 
