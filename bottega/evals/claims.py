@@ -22,9 +22,7 @@ from bottega.evals.registry import dataset_of
 from bottega.evals.score import Score, resampled_sums
 
 DRAWS = 10_000
-POWER = (
-    0.8  # how often a claim that is true by its least effect has to be shown, for its n to be called enough
-)
+POWER = 0.8  # how often an effect that is there, of the least size asked for, should be told from none
 FLOOR = "floor:"
 _KINDS = {"accuracy": "task", "bits-per-byte": "bits-per-byte"}  # metric -> kind of evaluation
 
