@@ -16,7 +16,7 @@ from bottega.lineage.readme import duration, number, quantity
 from bottega.lineage.recipe import Recipe
 
 # Pixels of the tree.
-NODE_WIDTH, NODE_HEIGHT, GAP_X, GAP_Y = 208, 66, 56, 14
+NODE_WIDTH, NODE_HEIGHT, GAP_X, GAP_Y = 252, 66, 40, 14
 _UNITS = {
     "accuracy": ("% right, higher is better", "正确率（%），越高越好"),
     "bits/byte": ("bits a byte, lower is better", "每字节比特数，越低越好"),
