@@ -20,7 +20,7 @@ check:           ## lint, types, import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 bench:           ## ours beside the peers', medians of repeats
-	@scripts/setup dev
+	@scripts/setup bench
 	@$(BIN)/python -m benchmarks
 
 prove:           ## the longer proofs

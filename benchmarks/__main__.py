@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-for name in ("tokenizer", "generate"):
+for name in ("tokenizer", "generate", "llamacpp"):
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
 for name in ("train", "sft"):
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]], check=True)
