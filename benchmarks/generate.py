@@ -10,7 +10,6 @@ anew.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -21,7 +20,7 @@ from typing import Any
 import torch
 
 from benchmarks.contenders import SHAPE, peer_model
-from benchmarks.measure import decide_precision, ratio
+from benchmarks.measure import precision_and_repeats, ratio
 from bottega.engine.local import LocalEngine
 from bottega.engine.requests import Request
 from bottega.model.decoder import Decoder
@@ -32,30 +31,21 @@ POSITIONS = 2048  # room for the long prompts
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
-    parser.add_argument("--repeats", type=int, default=5, help="of which the median counts")
-    given = parser.parse_args()
-    chosen = decide_precision(given.precision)
+    chosen, repeats = precision_and_repeats(__doc__)
     for suffix, kv_heads in (("", SHAPE["heads"]), ("-gqa", SHAPE["heads"] // 3)):
         with tempfile.TemporaryDirectory() as folder:
             peer = peer_model(POSITIONS, kv_heads=kv_heads, use_cache=True).to(chosen.dtype).eval()
             peer.save_pretrained(folder)
             model = load_model(Path(folder), dtype=chosen.dtype).eval()
         for rows in (1, 32) if not suffix else (32,):
-            compare(
-                f"generate-{'alone' if rows == 1 else 'batch32'}{suffix}", model, peer, rows, given.repeats
-            )
+            compare(f"generate-{'alone' if rows == 1 else 'batch32'}{suffix}", model, peer, rows, repeats)
         if not suffix:
-            reuse(model, given.repeats)
+            reuse(model, repeats)
 
 
 def compare(name: str, model: Decoder, peer: Any, rows: int, repeats: int) -> None:
     """Tokens a second of both, in turns."""
-    prompts = torch.randint(
-        3, SHAPE["vocab_size"], (rows, PROMPT), generator=torch.Generator().manual_seed(0)
-    )
-    requests = [Request(row, NEW, detokenise=False) for row in prompts.tolist()]
+    prompts = draw_prompts(rows)
 
     def theirs() -> None:
         with torch.inference_mode():
@@ -68,15 +58,29 @@ def compare(name: str, model: Decoder, peer: Any, rows: int, repeats: int) -> No
                 pad_token_id=0,
             )
 
-    with LocalEngine(model, slots=rows, compiled=True) as engine:
+    beside(name, model, prompts.tolist(), "transformers", theirs, repeats)
+
+
+def draw_prompts(rows: int) -> torch.Tensor:
+    """Random prompts [rows, PROMPT], the same every time."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(3, SHAPE["vocab_size"], (rows, PROMPT), generator=generator)
+
+
+def beside(
+    name: str, model: Decoder, prompts: list[list[int]], peer: str, theirs: Callable[[], object], repeats: int
+) -> None:
+    """Tokens a second of the engine and of a peer that answers the same prompts, in turns."""
+    requests = [Request(prompt, NEW, detokenise=False) for prompt in prompts]
+    with LocalEngine(model, slots=len(prompts), compiled=True) as engine:
 
         def ours() -> None:
             engine.weights_changed()  # nothing of the last round is taken over
             engine.generate(requests)
 
         mine, other = alternate(ours, theirs, repeats)
-    tokens = rows * NEW
-    print(f"{name}: ours {spread(mine, tokens)}, transformers {spread(other, tokens)}")
+    tokens = len(prompts) * NEW
+    print(f"{name}: ours {spread(mine, tokens)}, {peer} {spread(other, tokens)}")
     ratio(name, tokens / statistics.median(mine), tokens / statistics.median(other))
 
 
@@ -104,7 +108,7 @@ def reuse(model: Decoder, repeats: int) -> None:
 
 
 def alternate(
-    one: Callable[[], None], other: Callable[[], None], repeats: int
+    one: Callable[[], object], other: Callable[[], object], repeats: int
 ) -> tuple[list[float], list[float]]:
     """Seconds of both, each measured ``repeats`` times in turns after one round that does not count."""
     found: tuple[list[float], list[float]] = ([], [])

@@ -10,23 +10,19 @@ llama-cpp-python, which ``make bench`` builds from source.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import os
-import statistics
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.contenders import SHAPE, peer_model
-from benchmarks.generate import NEW, PROMPT, alternate, spread
-from benchmarks.measure import decide_precision, ratio
+from benchmarks.generate import NEW, PROMPT, beside, draw_prompts
+from benchmarks.measure import precision_and_repeats
 from bottega.data.tokenizer import Tokenizer
-from bottega.engine.local import LocalEngine
-from bottega.engine.requests import Request
 from bottega.model.gguf import write_gguf
 from bottega.model.hub import load_model, save_model
 
@@ -88,36 +84,17 @@ class LlamaCpp:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
-    parser.add_argument("--repeats", type=int, default=5, help="of which the median counts")
-    given = parser.parse_args()
-    chosen = decide_precision(given.precision)
+    chosen, repeats = precision_and_repeats(__doc__)
     with tempfile.TemporaryDirectory() as place:
         folder, file = Path(place) / "model", Path(place) / "model.gguf"
         peer_model(PROMPT + NEW, use_cache=True).save_pretrained(folder)
         save_model(load_model(folder), Path(place) / "whole", Tokenizer.train(TEXTS, 290))
         write_gguf(Path(place) / "whole", file, "benchmark")
         model = load_model(folder, dtype=chosen.dtype).eval()
-        for rows in (1, 8):
-            name = f"llamacpp-{'alone' if rows == 1 else rows}"
-            generator = torch.Generator().manual_seed(0)
-            prompts = torch.randint(3, SHAPE["vocab_size"], (rows, PROMPT), generator=generator).tolist()
-            requests = [Request(row, NEW, detokenise=False) for row in prompts]
-            theirs = LlamaCpp(file, rows)
-            with LocalEngine(model, slots=rows, compiled=True) as engine:
-
-                def ours(engine: LocalEngine = engine, requests: list[Request] = requests) -> None:
-                    engine.weights_changed()  # nothing of the last round is taken over
-                    engine.generate(requests)
-
-                def other(theirs: LlamaCpp = theirs, prompts: list[list[int]] = prompts) -> None:
-                    theirs.generate(prompts)
-
-                mine, peer = alternate(ours, other, given.repeats)
-            tokens = rows * NEW
-            print(f"{name}: ours {spread(mine, tokens)}, llama.cpp {spread(peer, tokens)}")
-            ratio(name, tokens / statistics.median(mine), tokens / statistics.median(peer))
+        for name, rows in (("llamacpp-alone", 1), ("llamacpp-8", 8)):
+            prompts = draw_prompts(rows).tolist()
+            answer = partial(LlamaCpp(file, rows).generate, prompts)
+            beside(name, model, prompts, "llama.cpp", answer, repeats)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,15 @@ def arguments(description: str | None) -> argparse.Namespace:
     return given
 
 
+def precision_and_repeats(description: str | None) -> tuple[Precision, int]:
+    """The options of the benchmarks of generation, decided."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser.add_argument("--repeats", type=int, default=5, help="of which the median counts")
+    given = parser.parse_args()
+    return decide_precision(given.precision), given.repeats
+
+
 def decide_precision(asked: PrecisionName) -> Precision:
     """The precision to measure in; says what it is, and whether the bars apply."""
     chosen = choose_precision("cpu", asked)

@@ -143,7 +143,7 @@ def _table(found: list[Verdict], rules: Rules, seeds: list[int], language: str) 
         label = verdict.status if language == "en" else STATUS_ZH[verdict.status]
         said = Text(label, style=_STYLES[verdict.status])
         provisional = verdict.provisional if verdict.provisional != shared else ""
-        for more in (*verdict.reasons(), *([f"provisional: {provisional}"] if provisional else [])):
+        for more in verdict.reasons(provisional):
             said.append(f"\n{more}", style="dim")
         effect = interval = ""
         if verdict.effect is not None and verdict.low is not None and verdict.high is not None:

@@ -85,11 +85,13 @@ class Verdict:
     enough: int | None = None  # cases in all that the least effect needs to be told from none, at ``POWER``
     provisional: str = ""  # what the rules ask for beyond what was at hand: more cases, more worlds
 
-    def reasons(self) -> list[str]:
-        """Why it is not shown, and how many cases could have shown it."""
+    def reasons(self, provisional: str) -> list[str]:
+        """Why it is not shown, how many cases could have shown it, and what of the rules is still open."""
         said = [self.reason] if self.reason else []
         if self.status == "not shown" and self.enough is not None:
             said.append(f"power {POWER:.0%} for the least effect: n = {self.enough:,}")
+        if provisional:
+            said.append(f"provisional: {provisional}")
         return said
 
 

@@ -103,10 +103,10 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
         from bottega.evals.copying import copying
 
         return copying(subject.model, subject.tokenizer, options.cases, seed=options.seed)
-    if kind in ("bits-per-byte", "clumsy") or _SHOTS.fullmatch(kind):
-        return _bits(name, kind, what, subject, options)
     if kind == "fill":
         return _fill(name, what, subject, options)
+    if dataset_of(name) is not None:
+        return _bits(name, kind, what, subject, options)
     if kind == "task":
         return _task(name, what, subject, options)
     if at := _PASS_AT.fullmatch(kind):

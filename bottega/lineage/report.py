@@ -116,7 +116,6 @@ def _claim(verdict: Verdict) -> dict[str, str]:
     if verdict.effect is not None and verdict.low is not None and verdict.high is not None:
         effect = effect_text(verdict.effect, claim.effect)
         interval = f"{effect_text(verdict.low, claim.effect)} – {effect_text(verdict.high, claim.effect)}"
-    reasons = [*verdict.reasons(), *([f"provisional: {verdict.provisional}"] if verdict.provisional else [])]
     return {
         "model": claim.model,
         "says": claim.says,
@@ -126,7 +125,7 @@ def _claim(verdict: Verdict) -> dict[str, str]:
         "n": f"{verdict.n:,}" if verdict.n else "",
         "status": verdict.status,
         "status_zh": STATUS_ZH[verdict.status],
-        "reason": "; ".join(reasons),
+        "reason": "; ".join(verdict.reasons(verdict.provisional)),
     }
 
 

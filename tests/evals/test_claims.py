@@ -112,13 +112,13 @@ def test_a_claim_that_is_not_shown_says_how_many_cases_it_needs() -> None:
     """Two independent shares of 0.5 over 400 cases differ by 0.0354 at one standard error."""
     few = judged([world(child=110, parent=100)], minimum_effect=0.1)
     assert few.status == "not shown" and few.enough is not None
-    assert few.reasons() == [few.reason, f"power 80% for the least effect: n = {few.enough:,}"]
+    assert few.reasons("") == [few.reason, f"power 80% for the least effect: n = {few.enough:,}"]
     finer = judged([world(child=110, parent=100)], minimum_effect=0.05)
     assert finer.enough == pytest.approx(4 * few.enough, rel=0.01), (
         "half the effect needs four times the cases"
     )
     shown = judged([world(child=120, parent=60)])
-    assert shown.reasons() == []
+    assert shown.reasons("") == []
 
 
 def test_the_cases_that_a_claim_needs_show_it_in_four_of_five_tries(monkeypatch: pytest.MonkeyPatch) -> None:
