@@ -22,6 +22,8 @@ from bottega.data.rows import (
     user,
     with_input,
 )
+from bottega.data.rules import rule_text
+from bottega.errors import UserError
 
 _MODERATION_LABELS = ("S", "H", "V", "HR", "SH", "S3", "H2", "V2")
 _NEGATIVE_WORDS = {"0", "false", "no", "not toxic", "safe", "none"}
@@ -166,6 +168,25 @@ def _program_tests(row: Fields, origin: Origin) -> Prompt:
     return Prompt(user(asked), Check("tests", tests=_unix(source)), origin)
 
 
+def _ruled(row: Fields, origin: Origin) -> Prompt:
+    """IFEval: a request, and the rules that its answer can be checked against."""
+    names, arguments = items(row, "instruction_id_list"), items(row, "kwargs")
+    if not names or len(names) != len(arguments):
+        raise ShapeError(
+            f"`instruction_id_list` has {len(names)} rules and `kwargs` the arguments of {len(arguments)}; "
+            "each rule needs its own"
+        )
+    rules = []
+    for name, told in zip(names, arguments, strict=True):
+        if not isinstance(told, dict):
+            raise ShapeError(f"the rule {name} has arguments that are no object but {kind(told)}")
+        try:
+            rules.append(rule_text(str(name), told))
+        except UserError as error:
+            raise ShapeError(str(error)) from error
+    return Prompt(user(real_text(row, "prompt")), Check("rules", tuple(rules)), origin)
+
+
 def _unix(code: str) -> str:
     return code.replace("\r\n", "\n")
 
@@ -222,6 +243,7 @@ CONVERSATION_SHAPES = (
     Shape("question-check", ("question", "answer"), _checked_question),  # only when a source asks for it
     Shape("mbpp", ("text", "code", "test_list"), _program),
     Shape("mbpp-tests", ("text", "code", "test_list"), _program_tests),  # only when a source asks for it
+    Shape("ifeval", ("prompt", "instruction_id_list", "kwargs"), _ruled),
     Shape("alpaca", ("instruction", "output"), _alpaca),
     Shape("dolly", ("instruction", "response"), _dolly),
     Shape("prompt-completion", ("prompt", "completion"), _prompt_completion),

@@ -98,10 +98,11 @@ class Check:
 
     ``exact``: equal to one of ``accepted`` after whitespace and a final full stop are trimmed.
     ``final``: the last line, or what follows the last ``Answer:`` / ``答案：``, is exact.
+    ``rules``: the answer keeps to each of ``accepted``, which are rules as ``data.rules`` writes them.
     ``tests``: the answer's program passes the Python test source in ``tests`` (run only in the sandbox).
     """
 
-    kind: Literal["exact", "final", "tests"]
+    kind: Literal["exact", "final", "rules", "tests"]
     accepted: tuple[str, ...] = ()
     tests: str = ""
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bottega.errors import UserError
-from bottega.evals.registry import dataset_of
+from bottega.evals.registry import is_evaluation
 from bottega.evals.score import Score, resampled_sums
 
 DRAWS = 10_000
@@ -130,7 +130,7 @@ def evaluation_names(claim: Claim) -> tuple[tuple[str, ...], tuple[str, ...]]:
     kind = _KINDS.get(claim.metric, claim.metric)
 
     def named(cases: Sequence[str]) -> tuple[str, ...]:
-        return tuple(case if dataset_of(case) else f"{kind}:{case}" for case in cases)
+        return tuple(case if is_evaluation(case) else f"{kind}:{case}" for case in cases)
 
     own = named(claim.cases)
     return own, named(claim.against_cases) or own

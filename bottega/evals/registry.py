@@ -8,12 +8,14 @@
                         problems of a file (MBPP, HumanEval), as ``pass@1:file:mbpp.jsonl``
 ``choices:URI``         multiple choice by likelihood, as ``choices:file:hellaswag.jsonl``
 ``last-word:URI``       the last words of passages (LAMBADA)
-``clumsy:DATASET``      bits per byte of held-out answers whose requests are badly put, as the school does it
+``clumsy:DATASET``      bits per byte of held-out answers whose requests are badly put, as the school does it;
+                        with a URI in place of a dataset, ``exact:URI`` with its prompts badly put
 ``shots-K:DATASET``     the same after K conversations of the training split
 ``fill:DATASET``        the missing line of held-out code, exactly
 ``tokens-per-second:NAME``  how fast a task of the school, or the problems of a file, are answered
 ``copying``             random tokens, said a second time: whether the model copies out of its context
-``exact:URI``           the answers of a source's prompts, such as ``exact:file:prompts.jsonl``
+``exact:URI``           the answers of a source's prompts, such as ``exact:file:prompts.jsonl``; where prompts
+                        come with rules (IFEval), whether all are kept
 """
 
 from __future__ import annotations
@@ -79,6 +81,12 @@ def names() -> list[str]:
     return [COPYING, *(f"task:{name}" for name in tasks), *documents]
 
 
+def is_evaluation(name: str) -> bool:
+    """Whether a name begins with a kind of evaluation."""
+    kind, colon, _ = name.partition(":")
+    return bool(colon) and _PASS_AT.sub("pass@K", _SHOTS.sub("shots-K", kind)) in KINDS
+
+
 def dataset_of(name: str) -> str | None:
     """The dataset whose held-out records an evaluation reads, if the recipe has one of that name."""
     kind, _, what = name.partition(":")
@@ -105,6 +113,8 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
         return copying(subject.model, subject.tokenizer, options.cases, seed=options.seed)
     if kind == "fill":
         return _fill(name, what, subject, options)
+    if kind == "exact" or (kind == "clumsy" and dataset_of(name) not in options.datasets):
+        return _source(name, what, subject, options, clumsy=kind == "clumsy")
     if dataset_of(name) is not None:
         return _bits(name, kind, what, subject, options)
     if kind == "task":
@@ -114,11 +124,18 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
         return programs(name, what, subject, options, k=int(at[1]))
     if kind in ("choices", "last-word"):
         return _likelihoods(name, kind, what, subject, options)
-    if kind == "tokens-per-second":
-        return _speed(name, what, subject, options)
-    prompts = (prompt for prompt in map(as_prompt, _asked(what, options)) if prompt is not None)
-    mode: Mode = "chat" if subject.chat else "plain"
-    return _exact(name, list(islice(prompts, options.cases)), mode, subject, options)
+    return _speed(name, what, subject, options)
+
+
+def _source(name: str, uri: str, subject: Subject, options: EvalOptions, *, clumsy: bool) -> Score:
+    """The prompts of a source, as they stand or badly put."""
+    from bottega.evals.variants import badly_put
+
+    given = (prompt for prompt in map(as_prompt, _asked(uri, options)) if prompt is not None)
+    prompts = list(islice(given, options.cases))
+    if clumsy:
+        prompts = [replace(p, messages=badly_put(p.messages, i)) for i, p in enumerate(prompts)]
+    return _exact(name, prompts, "chat" if subject.chat else "plain", subject, options)
 
 
 def _asked(uri: str, options: EvalOptions) -> Iterator[Record]:
@@ -171,7 +188,7 @@ def _expand_one(name: str, datasets: list[str]) -> list[str]:
     if dataset_of(name) in datasets or (kind == "bits-per-byte" and (what in parts or ":" in what)):
         return [name]
     if ":" in what and (
-        kind in ("exact", "choices", "last-word", "tokens-per-second") or (at and int(at[1]))
+        kind in ("exact", "clumsy", "choices", "last-word", "tokens-per-second") or (at and int(at[1]))
     ):
         return [name]
     known = [*names(), *(f"bits-per-byte:{dataset}" for dataset in datasets)]
@@ -225,7 +242,7 @@ def _asked_otherwise(
 
     shots = _SHOTS.fullmatch(kind)
     if shots is None:
-        return [badly_put(talk, i) for i, talk in enumerate(talks)]
+        return [replace(talk, messages=badly_put(talk.messages, i)) for i, talk in enumerate(talks)]
     k = int(shots[1])
     shown = [
         record

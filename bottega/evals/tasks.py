@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bottega.model.decoder import Decoder
 
 STEPS_TOKENS = 96  # room for an answer that ends in its result
+RULED_TOKENS = 1280  # room for one that keeps to rules, as IFEval gives it
 BATCH_ROWS = 64  # at most
 SPARE_TOKENS = 4  # beyond the longest accepted answer: whoever needs more is wrong already
 
@@ -121,7 +122,10 @@ def even_batches(prompts: int) -> int:
 
 def room_needed(tokenizer: Tokenizer, prompts: Sequence[Prompt], mode: Mode) -> int:
     """How many tokens an answer may take."""
-    if any(prompt.check.kind == "final" for prompt in prompts):
+    kinds = {prompt.check.kind for prompt in prompts}
+    if "rules" in kinds:
+        return RULED_TOKENS
+    if "final" in kinds:
         return STEPS_TOKENS
     accepted = [text for prompt in prompts for text in prompt.check.accepted]
     # A continuation begins with a space more often than the accepted answer does, and may end in a full stop.

@@ -17,8 +17,8 @@ def after_examples(conversation: Conversation, examples: Sequence[Conversation])
     return replace(conversation, messages=(*shown, *conversation.messages))
 
 
-def badly_put(conversation: Conversation, index: int) -> Conversation:
-    """The conversation with what the user says badly put, as the school does it; ``index`` draws how."""
+def badly_put(messages: Sequence[Message], index: int) -> tuple[Message, ...]:
+    """The messages with what the user says badly put, as the school does it; ``index`` draws how."""
     from bottega.data.language import language
     from bottega.data.school.clumsy import clumsy
     from bottega.data.school.draw import Draw
@@ -32,7 +32,7 @@ def badly_put(conversation: Conversation, index: int) -> Conversation:
         )
         return replace(message, content=clumsy(draw, message.content, keep=""))
 
-    return replace(conversation, messages=tuple(map(spoilt, conversation.messages)))
+    return tuple(map(spoilt, messages))
 
 
 def line_missing(document: Document, index: int) -> Prompt | None:

@@ -259,6 +259,25 @@ KNOWN: list[tuple[str, dict[str, Any], Record]] = [
         ),
     ),
     (
+        "ifeval",
+        {
+            "prompt": "A?",
+            "instruction_id_list": ["punctuation:no_comma", "keywords:frequency"],
+            "kwargs": [{"keyword": None}, {"keyword": "x", "frequency": 1, "relation": "at least"}],
+        },
+        Prompt(
+            chat("A?"),
+            Check(
+                "rules",
+                (
+                    "punctuation:no_comma {}",
+                    'keywords:frequency {"frequency": 1, "keyword": "x", "relation": "at least"}',
+                ),
+            ),
+            HERE,
+        ),
+    ),
+    (
         "thumb",
         {"prompt": "A?", "completion": "x", "label": False},
         Rated(chat("A?"), said("x"), 0.0, "unknown", HERE),
@@ -289,10 +308,17 @@ def test_checkable_shapes_are_read_where_a_source_asks_for_them() -> None:
     )
 
 
+def ruled(name: str, *arguments: object) -> dict[str, Any]:
+    return {"prompt": "A?", "instruction_id_list": [name], "kwargs": list(arguments)}
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
         ({"messages": []}, "`messages` must be a list of messages; found an empty list"),
+        (ruled("no:rule", {}), "there is no rule 'no:rule'; known are"),
+        (ruled("punctuation:no_comma", "none"), "punctuation:no_comma has arguments that are no object"),
+        (ruled("punctuation:no_comma"), "`instruction_id_list` has 1 rules and `kwargs` the arguments of 0"),
         ({"messages": openai(("user", "Hi"))}, "`messages` holds no assistant message with text"),
         ({"messages": openai(("wizard", "Hi"))}, "unknown role 'wizard'"),
         ({"messages": [{"role": "user"}]}, "message 1 of `messages` needs `role` and `content`; found role"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bottega.data.records import Check
+from bottega.data.rules import rule_text
 from bottega.evals.checks import final_answer, is_correct
 
 
@@ -42,3 +43,11 @@ def test_final_reads_after_the_last_mark_or_else_the_last_line(text: str, final:
 def test_final_is_held_to_the_same_normalisation() -> None:
     assert is_correct("3 + 4 = 7.\nAnswer: 7.", Check("final", ("7",)))
     assert not is_correct("Answer: 17", Check("final", ("7",)))
+
+
+def test_an_answer_has_to_keep_to_every_rule() -> None:
+    words = rule_text("length_constraints:number_words", {"num_words": 2, "relation": "at least"})
+    check = Check("rules", (words, rule_text("punctuation:no_comma", {})))
+    assert is_correct("Bread rises.", check)
+    assert not is_correct("Bread, rises.", check)
+    assert not is_correct("Bread", check)

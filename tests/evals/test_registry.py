@@ -225,6 +225,20 @@ def test_prompts_without_a_licence_may_be_asked(subject: Subject, tmp_path: Path
     assert score(f"exact:file:{file}", subject, FEW).n == 1
 
 
+def test_prompts_with_rules_are_asked_as_they_stand_and_badly_put(subject: Subject, tmp_path: Path) -> None:
+    file = tmp_path / "rules.jsonl"
+    row = {"prompt": "Please write about bread without commas.", "license": "MIT"}
+    rules = {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
+    file.write_text("".join(json.dumps(row | rules | {"key": i}) + "\n" for i in range(3)))
+    well = score(f"exact:file:{file}", subject, FEW)
+    badly = score(f"clumsy:file:{file}", subject, FEW)
+    assert well.n == badly.n == 3
+    assert well.cases.partition("-")[0] == badly.cases.partition("-")[0]  # the same questions, in other words
+    assert {e.prompt for e in well.examples} == {row["prompt"]}
+    assert row["prompt"] not in {e.prompt for e in badly.examples}
+    assert well.examples[0].expected == ("punctuation:no_comma {}",)
+
+
 def test_a_talk_asks_for_its_last_answer() -> None:
     turns = (
         Message("user", "Hi"),

@@ -41,12 +41,12 @@ def test_answers_are_compared_however_they_are_asked_for(model: Decoder, tokeniz
 
 
 def test_a_request_badly_put_is_another_one_for_the_same_answer_and_the_same_every_time() -> None:
-    english = [badly_put(one, i) for i, one in enumerate(TALKS)]
-    assert english == [badly_put(one, i) for i, one in enumerate(TALKS)]
-    assert [answers(one) for one in english] == [answers(one) for one in TALKS]
-    assert all(one.messages[0] != other.messages[0] for one, other in zip(english, TALKS, strict=True))
+    english = [badly_put(one.messages, i) for i, one in enumerate(TALKS)]
+    assert english == [badly_put(one.messages, i) for i, one in enumerate(TALKS)]
+    assert [put[1:] for put in english] == [one.messages[1:] for one in TALKS]
+    assert all(put[0] != one.messages[0] for put, one in zip(english, TALKS, strict=True))
     chinese = [talk("请把下面的句子翻译成英文，谢谢。", "thanks") for _ in range(20)]
-    put = [badly_put(one, i).messages[0].content for i, one in enumerate(chinese)]
+    put = [badly_put(one.messages, i)[0].content for i, one in enumerate(chinese)]
     assert len(set(put)) > 5
 
 
