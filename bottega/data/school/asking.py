@@ -11,7 +11,8 @@ from bottega.data.school.draw import Draw
 from bottega.data.school.exercise import Exercise, Step
 from bottega.data.school.passages import capital
 
-Wording = Literal["few", "seen", "unseen", "clumsy"]
+# "taught" is what training shows beyond "seen"; neither knows a word of "unseen".
+Wording = Literal["few", "seen", "taught", "unseen", "clumsy"]
 # The wordings that "few" knows: the first two cores of a task, the first four frames and two layouts.
 _FEW_CORES, _FEW_FRAMES, _FEW_LAYOUTS = 2, 4, 2
 
@@ -20,11 +21,23 @@ def _book(language: str) -> ModuleType:
     return wordings_en if language == "en" else wordings_zh
 
 
+def _known(book: ModuleType, table: str, wording: Wording, few: int) -> tuple[str, ...]:
+    """The frames or layouts of a table that ``wording`` may use; of the ``few`` there are so many."""
+    if wording == "unseen":
+        return tuple(getattr(book, f"UNSEEN_{table}"))
+    known = tuple(getattr(book, table))
+    if wording == "taught":
+        return known + tuple(getattr(book, f"MORE_{table}"))
+    return known[:few] if wording == "few" else known
+
+
 def _core(draw: Draw, step: Step, wording: Wording, it: str, questions: bool) -> str:
     book = _book(draw.language)
     name, strings = step
     cores: tuple[str, ...] = (book.UNSEEN if wording == "unseen" else book.SEEN)[name]
-    if wording == "few":
+    if wording == "taught":
+        cores += book.MORE.get(name, ())
+    elif wording == "few":
         cores = cores[:_FEW_CORES]
     if not questions:
         cores = tuple(core for core in cores if core[-1] not in "?？")
@@ -43,14 +56,11 @@ def _ask(draw: Draw, exercise: Exercise, wording: Wording) -> str:
         joint = book.UNSEEN_THEN if wording == "unseen" else book.THEN
         core = draw.one(joint).format(one=one, two=two)
     if core[-1] in "?？":
-        frames = book.UNSEEN_QUESTION_FRAMES if wording == "unseen" else book.QUESTION_FRAMES
+        frames = _known(book, "QUESTION_FRAMES", wording, 1)
         asked = frames[0] if wording == "few" else draw.one(frames)
         return capital(asked.format(ask=core, Ask=capital(core)))
-    if wording == "unseen":
-        frame = draw.one(book.UNSEEN_FRAMES)
-    else:
-        frame = draw.one(book.FRAMES[:_FEW_FRAMES] if wording == "few" else book.FRAMES)
-    return str(frame.format(do=core, Do=capital(core)))
+    frame = draw.one(_known(book, "FRAMES", wording, _FEW_FRAMES))
+    return frame.format(do=core, Do=capital(core))
 
 
 def request(draw: Draw, exercise: Exercise, wording: Wording) -> str:
@@ -65,17 +75,12 @@ def request(draw: Draw, exercise: Exercise, wording: Wording) -> str:
         return asked
     if exercise.kind == "text":
         return _about_text(draw, exercise, asked, wording)
-    layouts: tuple[str, ...] = book.LAYOUTS
-    if wording == "few":
-        layouts = layouts[:_FEW_LAYOUTS]
-    elif wording == "unseen":
-        layouts = book.UNSEEN_LAYOUTS
     mark = "：" if draw.language == "zh" else ":"
     bare = asked.rstrip(".。")
-    layout = draw.one(layouts)
+    layout = draw.one(_known(book, "LAYOUTS", wording, _FEW_LAYOUTS))
     if bare[-1] in "?？":
         layout = layout.replace(f"{{bare}}{mark} ", "{ask} ").replace(f"{{bare}}{mark}", "{ask}")
-    return str(layout.format(ask=asked, bare=bare, data=exercise.data))
+    return layout.format(ask=asked, bare=bare, data=exercise.data)
 
 
 def _about_text(draw: Draw, exercise: Exercise, asked: str, wording: Wording) -> str:
@@ -93,11 +98,6 @@ def _about_text(draw: Draw, exercise: Exercise, asked: str, wording: Wording) ->
         say = draw.one(("{ask}\n{text}\n{claim}", "{text}\n\n{ask}\n{claim}"))
         label = {"en": "Sentence: ", "zh": "句子："}[draw.language]
         return say.format(ask=asked, text=exercise.data, claim=label + question)
-    layouts: tuple[str, ...] = book.TEXT_LAYOUTS
-    if wording == "few":
-        layouts = layouts[:_FEW_LAYOUTS]
-    elif wording == "unseen":
-        layouts = book.UNSEEN_TEXT_LAYOUTS
     bare = asked.rstrip(".。?？")
-    layout = draw.one(layouts).replace("{ask}:", "{bare}:").replace("{ask}：", "{bare}：")
+    layout = draw.one(_known(book, "TEXT_LAYOUTS", wording, _FEW_LAYOUTS)).replace("{ask}:", "{bare}:").replace("{ask}：", "{bare}：")
     return layout.format(ask=asked, bare=bare, text=exercise.data, question=question)

@@ -61,7 +61,8 @@ def few(draw: Draw, wording: Wording = "few") -> Question:
 def many(draw: Draw, wording: Wording | None = None) -> Question:
     """Any primitive task, a trained composition, or a trained wish for the answer's form.
 
-    Training (no ``wording``) shows more compositions than are asked for, and a fifth of all badly put.
+    Training (no ``wording``) shows more compositions than are asked for, a fifth of all badly put, and the
+    rest in more words.
     """
     kind = draw.below(20)
     if kind < (13 if wording else 11):
@@ -73,7 +74,7 @@ def many(draw: Draw, wording: Wording | None = None) -> Question:
         made = styled(draw, draw.language, heldout_pair=False)
     if wording is None and draw.chance(0.2):
         return re.sub(" {2,}", " ", request(draw, made, "clumsy")), made
-    return request(draw, made, wording or "seen"), made
+    return request(draw, made, wording or "taught"), made
 
 
 def unseen(draw: Draw) -> Question:

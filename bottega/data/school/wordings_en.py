@@ -1,7 +1,8 @@
 """How one asks in English: for each task its cores, and the frames and layouts that cores are put in.
 
 A core is a request without capital and full stop ("reverse {it}") or a question ("what is the opposite of {x}?"); ``{it}``
-is the list, or what an earlier step left. Training uses ``SEEN`` cores and frames; ``UNSEEN`` ones are for evaluation only.
+is the list, or what an earlier step left. Training uses ``SEEN`` and ``MORE`` cores and frames; what is asked in known words
+uses ``SEEN`` alone, and ``UNSEEN`` ones are for evaluation only.
 """
 
 # ruff: noqa: E501 (tables of wordings; a Chinese character counts double)
@@ -67,6 +68,22 @@ SEEN: Cores = {
     "how-many-people": ("count the people in the text", "say how many people the text names"),
 }  # fmt: skip
 
+MORE: Cores = {
+    "first": ("take the first of {it} and nothing else", "copy the first of {it}", "what is the first of {it}?", "which of {it} stands at the front?"),
+    "last": ("take the last of {it} and nothing else", "copy the last of {it}", "what is the last of {it}?", "which of {it} stands at the end?"),
+    "opposite": ("write the word that is the reverse of {x}", "think of the opposite of {x} and write it", "turn {x} into its opposite",
+                 "if it is not {x}, what is it?", "what is the reverse of {x}?", "{x} and its opposite: what is the second word?"),
+    "category": ("classify {x}", "put {x} in its category", "write the category that {x} is in",
+                 "{a_x} is a kind of what?", "in which group of things is {a_x}?", "{x}: what kind of thing?"),
+    "translate": ("write {x} in Chinese", "turn {x} into Chinese", "give me {x} in Chinese",
+                  "what do people in China call {x}?", "which Chinese word means {x}?", "{x} in Chinese?", "what would {x} be in Chinese?"),
+    "read": ("read this and answer", "give the answer that the text gives", "answer from the text", "say what the text says about this"),
+    "count": ("write how many there are in {it}", "how many are there in {it}?"),
+    "reverse": ("write {it} from the end to the beginning", "reverse the order of {it}"),
+    "capitals": ("write {it} with capital letters only", "make {it} all capitals"),
+    "animals": ("take the animals from {it}", "write down the animals in {it}"),
+}  # fmt: skip
+
 UNSEEN: Cores = {
     "reverse": ("list {it} from last to first", "flip {it} around"),
     "sort": ("arrange {it} so that the smallest comes first",),
@@ -128,6 +145,14 @@ FRAMES = (
     "Your task is to {do}.",
     "Now {do}.",
 )
+MORE_FRAMES = (
+    "Would you {do}?",
+    "Next, {do}.",
+    "The task: {do}.",
+    "Do the following: {do}.",
+    "Try to {do}.",
+    "My request: {do}.",
+)
 UNSEEN_FRAMES = (
     "Help me: {do}.",
     "Be so kind and {do}.",
@@ -136,9 +161,11 @@ UNSEEN_FRAMES = (
 )
 # Frames for questions: {ask} begins small, {Ask} with a capital; both end in a question mark.
 QUESTION_FRAMES = ("{Ask}", "{Ask}", "{Ask}", "Tell me: {ask}", "A question: {ask}", "I want to know: {ask}")
+MORE_QUESTION_FRAMES = ("Question: {ask}", "Please answer: {ask}", "My question: {ask}", "One more question: {ask}", "So, {ask}")
 UNSEEN_QUESTION_FRAMES = ("Maybe you know this: {ask}", "Say, {ask}", "I have been wondering: {ask}")
 # Layouts of request and data. {bare} is the request without its final full stop.
 LAYOUTS = ("{ask}\n{data}", "{data}\n{ask}", "{bare}: {data}", "{ask}\n\n{data}")
+MORE_LAYOUTS = ("List: {data}\n{ask}", "{ask}\nInput: {data}", "{ask} {data}", "\"{data}\"\n{ask}", "{bare} ({data})")
 UNSEEN_LAYOUTS = ("Here: {data}\n{ask}", "{ask}\nThe words: {data}")
 THE_LIST = ("the list", "the words", "these words", "the list")
 THE_NUMBERS = ("the list", "the numbers", "these numbers")
@@ -148,6 +175,8 @@ UNSEEN_THEN = ("{one}, and when you are done, {two}",)
 # Layouts of a text with a question about it.
 TEXT_LAYOUTS = ("{text}\n{question}", "{text}\n\n{ask}\n{question}", "{ask}\nText: {text}\nQuestion: {question}",
                 "Text: {text}\n{question}", "{question}\n{text}", "{ask}: {question}\n{text}")  # fmt: skip
+MORE_TEXT_LAYOUTS = ("\"{text}\"\n{question}", "{text} {question}", "Question: {question}\nText: {text}",
+                     "{question}\n\n{ask}\n{text}", "Passage: {text}\nQ: {question}", "{text}\n{ask}\n{question}")  # fmt: skip
 UNSEEN_TEXT_LAYOUTS = ('I read this: "{text}" Now tell me: {question}', "{text} {ask}: {question}")
 STYLES = {
     "one-word": ("Answer in one word.", "Use only one word.", "One word is enough."),

@@ -55,6 +55,19 @@ SEEN: Cores = {
     "how-many-people": ("数一数短文里有几个人", "说出短文里一共有几个人"),
 }  # fmt: skip
 
+MORE: Cores = {
+    "first": ("取出{it}的第一个", "抄下{it}的第一个", "{it}里打头的是哪个？", "{it}的头一个是哪个？"),
+    "last": ("取出{it}的最后一个", "抄下{it}的最后一个", "{it}里末尾的是哪个？", "{it}的最后是哪个？"),
+    "opposite": ("想一个“{x}”的反义词", "写一个与“{x}”相反的词", "把“{x}”换成它的反义词",
+                 "不“{x}”叫什么？", "“{x}”对应的反义词是哪个？", "“{x}”和什么相反？"),
+    "category": ("判断{x}的类别", "把{x}分到它的类里", "写明{x}是哪一类", "{x}是一种什么？", "{x}是哪一种东西？", "{x}在哪一类里？"),
+    "translate": ("把“{x}”译成英语", "给出“{x}”的英文", "写出“{x}”对应的英文词", "英语里“{x}”叫什么？", "“{x}”的英语是哪个词？", "“{x}”翻译过来是什么？"),
+    "read": ("看短文答题", "请按短文回答", "短文里怎么说，就怎么答", "先读短文，再回答"),
+    "count": ("写出{it}的个数", "{it}有多少？"),
+    "reverse": ("从最后一个写到第一个，写出{it}", "反过来写{it}"),
+    "animals": ("挑出{it}里的动物", "写下{it}里的动物"),
+}  # fmt: skip
+
 UNSEEN: Cores = {
     "reverse": ("让{it}头尾颠倒过来", "按相反的次序给我{it}"),
     "sort": ("让{it}里小的在前、大的在后",),
@@ -113,10 +126,13 @@ FRAMES = (
     "现在{do}。",
     "任务：{do}。",
 )
+MORE_FRAMES = ("可以{do}吗？", "接下来{do}。", "我的要求是：{do}。", "试着{do}。", "你要做的是{do}。", "下一题：{do}。")
 UNSEEN_FRAMES = ("劳驾，{do}。", "我需要你{do}。", "你来{do}吧。", "能不能{do}？")
 QUESTION_FRAMES = ("{ask}", "{ask}", "{ask}", "请问，{ask}", "我想知道：{ask}", "问题：{ask}")
+MORE_QUESTION_FRAMES = ("问一下，{ask}", "请回答：{ask}", "我的问题是：{ask}", "那么，{ask}", "再问一个：{ask}")
 UNSEEN_QUESTION_FRAMES = ("你说说，{ask}", "有件事想问你：{ask}", "考考你，{ask}")
 LAYOUTS = ("{ask}\n{data}", "{data}\n{ask}", "{bare}：{data}", "{ask}\n\n{data}")
+MORE_LAYOUTS = ("列表：{data}\n{ask}", "{ask}\n输入：{data}", "“{data}”\n{ask}", "{bare}（{data}）", "{ask}{data}")
 UNSEEN_LAYOUTS = ("你看：{data}\n{ask}", "{ask}\n这些就是：{data}")
 THE_LIST = ("这些词", "列表", "下面的词", "这个列表")
 THE_NUMBERS = ("这些数", "列表", "下面的数")
@@ -125,6 +141,8 @@ THEN = ("{one}，再{two}", "先{one}，再{two}", "{one}，然后{two}", "{one}
 UNSEEN_THEN = ("{one}，做完以后{two}",)
 TEXT_LAYOUTS = ("{text}\n{question}", "{text}\n\n{ask}\n{question}", "{ask}\n短文：{text}\n问题：{question}",
                 "短文：{text}\n{question}", "{question}\n{text}", "{ask}：{question}\n{text}")  # fmt: skip
+MORE_TEXT_LAYOUTS = ("“{text}”\n{question}", "{text}{question}", "问题：{question}\n短文：{text}",
+                     "{question}\n\n{ask}\n{text}", "文章：{text}\n问：{question}", "{text}\n{ask}\n{question}")  # fmt: skip
 UNSEEN_TEXT_LAYOUTS = ("我读到这样一段话：“{text}”现在告诉我，{question}", "{text}{ask}：{question}")
 STYLES = {
     "one-word": ("只用一个词回答。", "用一个词回答。", "一个词就够了。"),

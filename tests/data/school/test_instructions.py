@@ -35,7 +35,7 @@ def test_every_task_has_twelve_clean_wordings_and_unseen_ones(task: str, languag
 
 
 @pytest.mark.parametrize(("task", "language"), TASKS_OF_BOTH)
-@pytest.mark.parametrize("wording", ["few", "seen", "unseen", "clumsy"])
+@pytest.mark.parametrize("wording", ["few", "seen", "taught", "unseen", "clumsy"])
 def test_every_task_can_be_asked_in_every_way(task: str, language: Language, wording: str) -> None:
     for i in range(30):
         draw = _draw(i, language)
@@ -45,6 +45,30 @@ def test_every_task_can_be_asked_in_every_way(task: str, language: Language, wor
         assert made.answer and made.answer in made.accepted
         # What the answer is made from is in the request, unharmed.
         assert made.data in asked
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_unseen_words_are_taught(language: Language) -> None:
+    book = BOOKS[language]
+    bare = re.compile(r"\{\w+\}|[\W_]")
+    for unseen, *taught in (
+        (book.UNSEEN, book.SEEN, book.MORE),
+        (book.UNSEEN_FRAMES, book.FRAMES, book.MORE_FRAMES),
+        (book.UNSEEN_QUESTION_FRAMES, book.QUESTION_FRAMES, book.MORE_QUESTION_FRAMES),
+        (book.UNSEEN_LAYOUTS, book.LAYOUTS, book.MORE_LAYOUTS),
+        (book.UNSEEN_TEXT_LAYOUTS, book.TEXT_LAYOUTS, book.MORE_TEXT_LAYOUTS),
+    ):
+        known = [wording for table in taught for wording in _flat(table)]
+        said = [bare.sub("", wording).lower() for wording in known]
+        for wording in _flat(unseen):
+            words = bare.sub("", wording).lower()
+            assert wording not in known
+            assert not words or not any(words in one for one in said), wording
+    assert set(book.MORE) <= set(book.SEEN)
+
+
+def _flat(table: dict[str, tuple[str, ...]] | tuple[str, ...]) -> list[str]:
+    return [wording for core in table.values() for wording in core] if isinstance(table, dict) else list(table)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
