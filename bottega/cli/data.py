@@ -20,7 +20,9 @@ def _group() -> None:
 
 @app.command(
     epilog="Examples:\n\n`bottega data inspect file:chats/*.jsonl.gz`\n\n"
-    "`bottega data inspect school:prose-en`\n\n`bottega data inspect python:stdlib --tokenizer davinci`"
+    "`bottega data inspect school:prose-en`\n\n"
+    "`bottega data inspect qa.jsonl --field prompt=question --field completion=answer`\n\n"
+    "`bottega data inspect python:stdlib --tokenizer davinci`"
 )
 def inspect(
     source: Annotated[
@@ -32,6 +34,18 @@ def inspect(
     shape: Annotated[
         str | None, typer.Option("--shape", help="The row shape, where the fields say another.")
     ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--field",
+            metavar="NAME=FIELD",
+            help="A shape's field by the row's own name, or by a text with fields in braces; may be given "
+            "several times.",
+        ),
+    ] = None,
+    mixed: Annotated[
+        bool, typer.Option("--mixed", help="Allow rows of different shapes in one file.")
+    ] = False,
     data: Annotated[Path | None, typer.Option("--data", help="The folder that $DATA stands for.")] = None,
     tokenizer: Annotated[
         str | None, typer.Option("--tokenizer", help="Count tokens as this model (or folder) does.")
@@ -47,12 +61,26 @@ def inspect(
 
     uri = f"file:{source}" if ":" not in source or Path(source).exists() else source
     found = look(
-        SourceSpec(uri=uri, shape=shape),
+        SourceSpec(uri=uri, shape=shape, fields=_fields(field or []), mixed=mixed),
         ReadOptions(world_seed=world_seed, data=data),
         count_tokens=_counter(tokenizer),
         limit=limit,
     )
     Console().print(render(found))
+
+
+def _fields(given: list[str]) -> dict[str, str]:
+    """The fields of ``--field NAME=FIELD``, as a recipe's ``fields`` has them."""
+    found = {}
+    for pair in given:
+        name, mark, value = pair.partition("=")
+        if not (name and mark and value):
+            raise typer.BadParameter(
+                f"{pair!r} is not NAME=FIELD, such as prompt=question or 'text={{title}}: {{body}}'",
+                param_hint="--field",
+            )
+        found[name] = value
+    return found
 
 
 def _counter(name: str | None) -> Callable[[str], int] | None:

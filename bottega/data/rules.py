@@ -1,8 +1,8 @@
 """Rules that an answer can be checked against without a judge: those of IFEval (2311.07911).
 
 A rule is written as its id and its arguments in JSON, as in ``keywords:existence {"keywords": ["sun"]}``:
-that is what ``Check.accepted`` holds where its kind is ``rules``. Sentences and words are counted by their marks,
-without a model of the language, and languages are told by ``py3langid``.
+that is what ``Check.accepted`` holds where its kind is ``rules``. Sentences and words are counted by their
+marks, without a model of the language, and languages are told by ``py3langid``.
 """
 
 from __future__ import annotations

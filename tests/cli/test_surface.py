@@ -198,6 +198,19 @@ def test_data_inspect_reads_a_plain_path_and_says_what_is_wrong(
     assert "rows.jsonl, line 2: invalid JSON" in shown
 
 
+def test_data_inspect_takes_the_fields_that_a_recipe_would(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "pages.jsonl"
+    file.write_text('{"name": "Bread", "body": {"en": "It rises."}, "license": "MIT"}\n')
+    assert run(["data", "inspect", str(file), "--field", "text={name}: {body.en}"]) == 0
+    assert "Bread: It rises." in capsys.readouterr().out
+    assert run(["data", "inspect", str(file), "--field", "text=nothing"]) == 0
+    assert "`nothing`, mapped to `text`, is missing" in capsys.readouterr().out
+    assert run(["data", "inspect", str(file), "--field", "text"]) == USER_ERROR
+    assert "is not NAME=FIELD, such as prompt=question" in capsys.readouterr().err
+
+
 def test_data_inspect_of_nothing_is_a_users_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "inspect", "file:/nowhere/*.jsonl"]) == USER_ERROR
     assert run(["data", "inspect", "scool:prose-en"]) == USER_ERROR

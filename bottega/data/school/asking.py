@@ -99,5 +99,6 @@ def _about_text(draw: Draw, exercise: Exercise, asked: str, wording: Wording) ->
         label = {"en": "Sentence: ", "zh": "句子："}[draw.language]
         return say.format(ask=asked, text=exercise.data, claim=label + question)
     bare = asked.rstrip(".。?？")
-    layout = draw.one(_known(book, "TEXT_LAYOUTS", wording, _FEW_LAYOUTS)).replace("{ask}:", "{bare}:").replace("{ask}：", "{bare}：")
+    layout = draw.one(_known(book, "TEXT_LAYOUTS", wording, _FEW_LAYOUTS))
+    layout = layout.replace("{ask}:", "{bare}:").replace("{ask}：", "{bare}：")
     return layout.format(ask=asked, bare=bare, text=exercise.data, question=question)

@@ -161,11 +161,23 @@ UNSEEN_FRAMES = (
 )
 # Frames for questions: {ask} begins small, {Ask} with a capital; both end in a question mark.
 QUESTION_FRAMES = ("{Ask}", "{Ask}", "{Ask}", "Tell me: {ask}", "A question: {ask}", "I want to know: {ask}")
-MORE_QUESTION_FRAMES = ("Question: {ask}", "Please answer: {ask}", "My question: {ask}", "One more question: {ask}", "So, {ask}")
+MORE_QUESTION_FRAMES = (
+    "Question: {ask}",
+    "Please answer: {ask}",
+    "My question: {ask}",
+    "One more question: {ask}",
+    "So, {ask}",
+)
 UNSEEN_QUESTION_FRAMES = ("Maybe you know this: {ask}", "Say, {ask}", "I have been wondering: {ask}")
 # Layouts of request and data. {bare} is the request without its final full stop.
 LAYOUTS = ("{ask}\n{data}", "{data}\n{ask}", "{bare}: {data}", "{ask}\n\n{data}")
-MORE_LAYOUTS = ("List: {data}\n{ask}", "{ask}\nInput: {data}", "{ask} {data}", "\"{data}\"\n{ask}", "{bare} ({data})")
+MORE_LAYOUTS = (
+    "List: {data}\n{ask}",
+    "{ask}\nInput: {data}",
+    "{ask} {data}",
+    '"{data}"\n{ask}',
+    "{bare} ({data})",
+)
 UNSEEN_LAYOUTS = ("Here: {data}\n{ask}", "{ask}\nThe words: {data}")
 THE_LIST = ("the list", "the words", "these words", "the list")
 THE_NUMBERS = ("the list", "the numbers", "these numbers")

@@ -126,13 +126,32 @@ FRAMES = (
     "现在{do}。",
     "任务：{do}。",
 )
-MORE_FRAMES = ("可以{do}吗？", "接下来{do}。", "我的要求是：{do}。", "试着{do}。", "你要做的是{do}。", "下一题：{do}。")
+MORE_FRAMES = (
+    "可以{do}吗？",
+    "接下来{do}。",
+    "我的要求是：{do}。",
+    "试着{do}。",
+    "你要做的是{do}。",
+    "下一题：{do}。",
+)
 UNSEEN_FRAMES = ("劳驾，{do}。", "我需要你{do}。", "你来{do}吧。", "能不能{do}？")
 QUESTION_FRAMES = ("{ask}", "{ask}", "{ask}", "请问，{ask}", "我想知道：{ask}", "问题：{ask}")
-MORE_QUESTION_FRAMES = ("问一下，{ask}", "请回答：{ask}", "我的问题是：{ask}", "那么，{ask}", "再问一个：{ask}")
+MORE_QUESTION_FRAMES = (
+    "问一下，{ask}",
+    "请回答：{ask}",
+    "我的问题是：{ask}",
+    "那么，{ask}",
+    "再问一个：{ask}",
+)
 UNSEEN_QUESTION_FRAMES = ("你说说，{ask}", "有件事想问你：{ask}", "考考你，{ask}")
 LAYOUTS = ("{ask}\n{data}", "{data}\n{ask}", "{bare}：{data}", "{ask}\n\n{data}")
-MORE_LAYOUTS = ("列表：{data}\n{ask}", "{ask}\n输入：{data}", "“{data}”\n{ask}", "{bare}（{data}）", "{ask}{data}")
+MORE_LAYOUTS = (
+    "列表：{data}\n{ask}",
+    "{ask}\n输入：{data}",
+    "“{data}”\n{ask}",
+    "{bare}（{data}）",
+    "{ask}{data}",
+)
 UNSEEN_LAYOUTS = ("你看：{data}\n{ask}", "{ask}\n这些就是：{data}")
 THE_LIST = ("这些词", "列表", "下面的词", "这个列表")
 THE_NUMBERS = ("这些数", "列表", "下面的数")

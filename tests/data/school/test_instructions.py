@@ -68,7 +68,7 @@ def test_no_unseen_words_are_taught(language: Language) -> None:
 
 
 def _flat(table: dict[str, tuple[str, ...]] | tuple[str, ...]) -> list[str]:
-    return [wording for core in table.values() for wording in core] if isinstance(table, dict) else list(table)
+    return [one for core in table.values() for one in core] if isinstance(table, dict) else list(table)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
