@@ -101,7 +101,7 @@ def build(
     family = Family(recipe.name, source or recipe.file, options.remembered())
     report = BuildReport()
     observer.plan(nodes)
-    if jobs > 1:
+    if jobs > 1 and any(_has_work(resolver, node) for node in nodes):
         from bottega.lineage.side_by_side import build_side_by_side
 
         at = build_side_by_side(resolver, nodes, family, observer, report, jobs, _disk_is_full)
@@ -127,6 +127,18 @@ def build(
             if _disk_is_full(error):
                 break  # nothing else would fit either
     return report
+
+
+def _has_work(resolver: Resolver, node: Node) -> bool:
+    """Whether anything is to be done for a node, be it to say what is wrong with it."""
+    try:
+        standing = resolver.standing(node)
+        if not standing.built or standing.path is None:
+            return True
+        wanted = node.kind == "model" and resolver.options.evaluate
+        return wanted and bool(_unscored(resolver, node.name, read_card(standing.path)))
+    except UserError:
+        return True
 
 
 def _disk_is_full(error: BaseException | None) -> bool:
@@ -198,30 +210,36 @@ def _reword(recipe: Recipe, name: str, folder: Path) -> None:
 
 def evaluate(resolver: Resolver, name: str, observer: Observer, *, again: bool = False) -> Card:
     """Run the evaluations that a built model's card does not have as they are now (or all), into the card."""
-    from bottega.lineage.evaluation import Evaluator, settings
+    from bottega.lineage.evaluation import Evaluator
 
     folder = resolver.path(Node("model", name))
     card = read_card(folder)
-    wanted = resolver.recipe.evaluations(name)
-    asked = {evaluation: settings(resolver, evaluation) for evaluation in wanted}
-    missing = [name for name in wanted if again or card.score_settings.get(name) != asked[name]]
     evaluator: Evaluator | None = None
-    for evaluation in missing:
+    for evaluation, asked in _unscored(resolver, name, card, again=again).items():
         observer.evaluating(Node("model", name), evaluation)
         evaluator = evaluator or Evaluator(resolver, folder)
         score = evaluator.score(evaluation)
         # One write for each: an interrupted evaluation loses at most itself.
         scored = {
             "scores": {**card.scores, evaluation: score.to_json()},
-            "score_settings": {**card.score_settings, evaluation: asked[evaluation]},
+            "score_settings": {**card.score_settings, evaluation: asked},
         }
         card = card.model_copy(update=scored)
         write_card(folder, card)
+    wanted = resolver.recipe.evaluations(name)
     ordered = {key: card.scores[key] for key in (*wanted, *card.scores) if key in card.scores}
     if list(ordered) != list(card.scores):
         card = card.model_copy(update={"scores": ordered})
         write_card(folder, card)
     return card
+
+
+def _unscored(resolver: Resolver, name: str, card: Card, *, again: bool = False) -> dict[str, str]:
+    """The evaluations that a model's card does not have as they are now, or all, each with its settings."""
+    from bottega.lineage.evaluation import settings
+
+    asked = {wanted: settings(resolver, wanted) for wanted in resolver.recipe.evaluations(name)}
+    return {one: now for one, now in asked.items() if again or card.score_settings.get(one) != now}
 
 
 def verify(folder: Path) -> Card:

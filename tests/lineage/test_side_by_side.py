@@ -30,14 +30,19 @@ def weights(home: Home) -> dict[str, bytes]:
     }
 
 
-def test_the_same_family_comes_of_it(family: Path, data: Path, tmp_path: Path) -> None:
+def test_the_same_family_comes_of_it(
+    family: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home, heard = Home(tmp_path / "home"), Heard()
     report = build(load(TINY), home, tiny_options(data), heard, source=str(TINY), jobs=JOBS)
     assert not report.failed, report.failed
     assert {str(node) for node in report.built} == {str(node) for node in Graph(load(TINY)).needs}
     assert weights(home) == weights(Home(family))  # one thread each, in both
+    # Where all stands, no process is started to find that out.
+    monkeypatch.setattr("bottega.lineage.side_by_side.ProcessPoolExecutor", None)
     again = build(load(TINY), home, tiny_options(data), Heard(), source=str(TINY), jobs=JOBS)
     assert not again.built
+    assert set(again.found) == set(report.built)
 
 
 def test_what_fails_takes_down_only_what_is_made_from_it(data: Path, tmp_path: Path) -> None:
