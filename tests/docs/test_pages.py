@@ -153,7 +153,8 @@ def _parse(words: list[str], *, partial: bool = False) -> None:
     rest = [*getattr(context, "_protected_args", ()), *context.args]
     while rest and hasattr(command, "resolve_command"):
         name, command, arguments = command.resolve_command(context, rest)
-        if partial:  # the options have to exist; what they are given, and the arguments, may be left out
+        # Of a verb the options have to exist; what they are given, and the arguments, may be left out.
+        if partial and not hasattr(command, "resolve_command"):
             unknown = [w for w in arguments if w.startswith("-") and w not in _options(command)]
             assert not unknown, f"bottega {' '.join(words)}: unknown {unknown}"
         context = command.make_context(name, arguments, parent=context, resilient_parsing=partial)
