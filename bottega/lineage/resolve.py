@@ -6,6 +6,7 @@ the model is waiting, whatever older versions of it there are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,21 +34,29 @@ class Standing:
 class Resolver:
     """Standings, computed on demand and kept until ``forget``.
 
-    With ``as_built``, for looking and not for building, a dataset that was frozen as the recipe asks counts
+    ``pinned`` holds the versions that a build under way has settled on: of a source that changes meanwhile it
+    goes on with what it read first. With ``as_built``, for looking and not for building, a dataset that was frozen as the recipe asks counts
     as standing although its sources have changed since, or cannot be reached.
     """
 
     def __init__(
-        self, recipe: Recipe, home: Home, options: BuildOptions, *, as_built: Family | None = None
+        self,
+        recipe: Recipe,
+        home: Home,
+        options: BuildOptions,
+        *,
+        as_built: Family | None = None,
+        pinned: Mapping[Node, str] | None = None,
     ) -> None:
         self.recipe, self.home, self.options, self.as_built = recipe, home, options, as_built
+        self.pinned = dict(pinned or {})
         self.graph = Graph(recipe)
         self._known: dict[Node, Standing] = {}
 
     def standing(self, node: Node) -> Standing:
         """Where the node stands."""
         if node not in self._known:
-            fingerprint = self._fingerprint(node)
+            fingerprint = self.pinned.get(node) or self._fingerprint(node)
             if fingerprint is None:
                 self._known[node] = Standing(node, None, None, False)
             else:

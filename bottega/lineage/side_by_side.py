@@ -57,6 +57,7 @@ class Outcome:
 
     node: Node
     note: str | None = None  # of a node that was made; None where it stood already
+    version: str | None = None  # its fingerprint, where it stands
     error: Exception | None = None
     interrupted: bool = False
     unscored: dict[Node, BaseException] = field(default_factory=dict)
@@ -127,13 +128,14 @@ def build_side_by_side(
                     waiting.remove(node)
                     options = alone if node in awaited else each
                     work = (resolver.recipe, resolver.home.root, options, family, node)
-                    running[pool.submit(_work, *work)] = node
+                    running[pool.submit(_work, *work, dict(resolver.pinned))] = node
             finished, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
             _tell(events, observer, workers)
             for future in finished:
                 node = running.pop(future)
                 outcome = _outcome(future, node)
-                resolver.forget(node)
+                if outcome.version is not None:
+                    resolver.pinned[node] = outcome.version
                 if outcome.interrupted:
                     interrupted, halted = node, True
                 elif outcome.error is not None:
@@ -306,8 +308,10 @@ class _Teller:
     def skipped(self, node: Node, because: Node) -> None: ...
 
 
-def _work(recipe: Recipe, root: Path, options: BuildOptions, family: Family, node: Node) -> Outcome:
-    """Build one node whose needs stand."""
+def _work(
+    recipe: Recipe, root: Path, options: BuildOptions, family: Family, node: Node, pinned: dict[Node, str]
+) -> Outcome:
+    """Build one node whose needs stand, in the versions of ``pinned``."""
     from bottega.lineage.build import BuildReport, build_node
     from bottega.training.interrupt import TrainingInterrupted
 
@@ -319,7 +323,9 @@ def _work(recipe: Recipe, root: Path, options: BuildOptions, family: Family, nod
     teller, report = _Teller(), BuildReport()
     try:
         _working = True
-        build_node(Resolver(recipe, Home(root), options), node, family, teller, report)
+        resolver = Resolver(recipe, Home(root), options, pinned=pinned)
+        build_node(resolver, node, family, teller, report)
+        version = resolver.standing(node).fingerprint
     except (KeyboardInterrupt, TrainingInterrupted):
         return Outcome(node, interrupted=True)
     except UserError as error:
@@ -335,7 +341,7 @@ def _work(recipe: Recipe, root: Path, options: BuildOptions, family: Family, nod
         _working = False
         if os.getppid() != _parent:  # what was under way is saved, and nobody waits for the outcome
             os._exit(1)
-    return Outcome(node, note=teller.note, unscored={n: _sendable(e) for n, e in report.unscored.items()})
+    return Outcome(node, teller.note, version, unscored={n: _sendable(e) for n, e in report.unscored.items()})
 
 
 def _sendable(error: BaseException) -> BaseException:

@@ -45,6 +45,24 @@ def test_the_same_family_comes_of_it(
     assert set(again.found) == set(report.built)
 
 
+def test_a_source_that_changes_meanwhile_is_read_as_it_was(data: Path, tmp_path: Path) -> None:
+    changing = tmp_path / "data"
+    shutil.copytree(data, changing)
+
+    class Meddler(Heard):
+        def done(self, node: Node, note: str) -> None:
+            super().done(node, note)
+            if str(node) == "dataset code":
+                with (changing / "code.jsonl").open("a", encoding="utf-8") as file:
+                    file.write('{"text": "def more(x):\\n    return x\\n"}\n')
+
+    home = Home(tmp_path / "home")
+    report = build(load(TINY), home, tiny_options(changing), Meddler(), source=str(TINY), jobs=JOBS)
+    assert not report.failed, report.failed
+    again = build(load(TINY), home, tiny_options(changing), Heard(), source=str(TINY), jobs=JOBS)
+    assert "dataset code" in {str(node) for node in again.built}
+
+
 def test_what_fails_takes_down_only_what_is_made_from_it(data: Path, tmp_path: Path) -> None:
     partial = tmp_path / "partial"
     shutil.copytree(data, partial)
