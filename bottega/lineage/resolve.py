@@ -35,8 +35,9 @@ class Resolver:
     """Standings, computed on demand and kept until ``forget``.
 
     ``pinned`` holds the versions that a build under way has settled on: of a source that changes meanwhile it
-    goes on with what it read first. With ``as_built``, for looking and not for building, a dataset that was frozen as the recipe asks counts
-    as standing although its sources have changed since, or cannot be reached.
+    goes on with what it read first. With ``as_built``, for looking and not for building, a dataset that was
+    frozen as the recipe asks counts as standing although its sources have changed since, or cannot be
+    reached.
     """
 
     def __init__(
