@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Role = Literal["model", "control", "base"]
 _BEST, _MODEL, _ASIDE, _FLOOR, _CEILING = "#0b7a4b", "#2b5d9e", "#a8adb5", "#c0392b", "#7f8c8d"
+_FILE = re.compile(r"file:(?:.*/)?([^/*]+?)(?:\.[a-z]+)*$")
 _UNIT_LABELS = {
     "accuracy": "% right",
     "bits/byte": "bits a byte, lower is better",
@@ -109,7 +111,7 @@ class Scoreboard:
         yield self.table(part, title=title)
 
     def _width(self, column: str) -> int:
-        return max(len(_short(column)), len("00.0–00.0 "), len(self._unit(column))) + 3
+        return max(len(short_name(column)), len("00.0–00.0 "), len(self._unit(column))) + 3
 
     def _unit(self, column: str) -> str:
         """The better direction, and the unit."""
@@ -127,7 +129,7 @@ class Scoreboard:
         table = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
         table.add_column("model", no_wrap=True)
         for column in columns:
-            table.add_column(f"{_short(column)}\n{self._unit(column)}", justify="right", no_wrap=True)
+            table.add_column(f"{short_name(column)}\n{self._unit(column)}", justify="right", no_wrap=True)
         for row in self.rows:
             name = Text(row.model, style="bold" if row.role == "model" else "dim")
             if row.role != "model":
@@ -231,7 +233,7 @@ class Scoreboard:
             axes.set_xlim(-4, 104)
         axes.set_yticks(range(len(self.rows)), [row.model for row in self.rows], fontsize=7.5)
         axes.set_ylim(len(self.rows) - 0.4, -0.8)
-        axes.set_title(f"{_short(column)}\n", fontsize=8.5, loc="left", fontweight="bold", pad=1)
+        axes.set_title(f"{short_name(column)}\n", fontsize=8.5, loc="left", fontweight="bold", pad=1)
         axes.text(
             0,
             1.01,
@@ -248,9 +250,9 @@ class Scoreboard:
             axes.spines[side].set_visible(False)
 
 
-def _short(column: str) -> str:
-    """A task's name says enough without its kind."""
-    return column.removeprefix("task:")
+def short_name(evaluation: str) -> str:
+    """An evaluation's name for a column: a task's without its kind, a file's without its folders and endings."""
+    return _FILE.sub(r"\1", evaluation.removeprefix("task:"))
 
 
 def _shown(value: float, unit: str) -> str:

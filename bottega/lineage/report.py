@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from bottega.evals.claims import STATUS_ZH, Verdict, effect_text
 from bottega.evals.score import Score
+from bottega.evals.scoreboard import short_name
 from bottega.lineage.card import Card, now, own_version
 from bottega.lineage.family import Member, scoreboard
 from bottega.lineage.home import write_text
@@ -149,7 +150,7 @@ def _panels(recipe: Recipe, found: Sequence[Member]) -> list[dict[str, Any]]:
         unit, unit_zh = _UNITS.get(sample.unit, (sample.unit, sample.unit))
         panels.append(
             {
-                "name": column.removeprefix("task:"),
+                "name": short_name(column),
                 "unit": unit,
                 "unit_zh": unit_zh,
                 "floor": None if floor is None else _percent(floor, top),

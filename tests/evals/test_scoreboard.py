@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from bottega.evals.score import Score, missing_score, proportion_score
-from bottega.evals.scoreboard import Row, Scoreboard
+from bottega.evals.scoreboard import Row, Scoreboard, short_name
 
 
 def right(name: str, hits: int) -> Score:
@@ -53,6 +53,20 @@ def test_the_best_is_the_highest_or_the_lowest_and_never_a_control(board: Scoreb
     assert board.best("bits-per-byte:prose") == {"code"}
     assert board.best("task:sums") == {"davinci", "late"}
     assert board.best("task:programs") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("task:icl-en-8", "icl-en-8"),
+        ("bits-per-byte:prose", "bits-per-byte:prose"),
+        ("choices:file:$DATA/eval/hellaswag-dev.jsonl.gz", "choices:hellaswag-dev"),
+        ("shots-8:commands/file:nl2bash.jsonl", "shots-8:commands/nl2bash"),
+        ("exact:file:$DATA/chats/*.jsonl", "exact:file:$DATA/chats/*.jsonl"),
+    ],
+)
+def test_a_column_bears_the_name_of_its_file(name: str, short: str) -> None:
+    assert short_name(name) == short
 
 
 def test_equal_models_have_no_best() -> None:
