@@ -251,7 +251,7 @@ class Scoreboard:
 
 
 def short_name(evaluation: str) -> str:
-    """An evaluation's name for a column: a task's without its kind, a file's without its folders and endings."""
+    """An evaluation as a column names it: a task without its kind, a file without its folders and endings."""
     return _FILE.sub(r"\1", evaluation.removeprefix("task:"))
 
 
