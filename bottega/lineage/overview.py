@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 20.0  # without a terminal
 _TAIL_BYTES = 4096
+_WIDE = 100  # columns of a terminal that has room for bars
 
 State = Literal["waiting", "running", "evaluating", "built", "found", "failed", "skipped"]
 _MARKS: dict[State, tuple[str, str]] = {
@@ -217,15 +218,20 @@ class Overview:
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        # Where room is scarce the bars give way, and on a narrow terminal the ends of long names.
+        wide = self.console.width >= _WIDE
+        for what in ("mark", "name", "stage", *(["bar"] if wide else []), "note"):
+            yields = what == ("bar" if wide else "name")
+            table.add_column(what, no_wrap=not yields, max_width=24 if what == "bar" else None)
         for node, line in models.items():
             mark, style = _MARKS[line.state]
             spec = self.recipe.models[node.name]
-            name = Text(node.name, style=style if line.state != "waiting" else "dim")
+            told = style if line.state != "waiting" else "dim"
             table.add_row(
                 Text(mark, style=style),
-                name,
+                Text(node.name, style=told, no_wrap=True, overflow="ellipsis"),
                 Text(spec.stage, style="dim"),
-                self._bar(line),
+                *([self._bar(line)] if wide else []),
                 Text(self._note(line), style="dim"),
             )
         return table
@@ -235,7 +241,7 @@ class Overview:
 
         pace = read_pace(line.run) if line.state == "running" else None
         done = line.budget if line.state in ("built", "found", "evaluating") else pace.tokens if pace else 0
-        return ProgressBar(total=max(1, line.budget), completed=min(done, line.budget) or 0, width=24)
+        return ProgressBar(total=max(1, line.budget), completed=min(done, line.budget) or 0)
 
     def _note(self, line: _Line) -> str:
         if line.state == "running":

@@ -19,7 +19,7 @@ from bottega.lineage.home import Home
 from bottega.lineage.overview import Overview, read_pace
 from bottega.lineage.picture import CARD_WIDTH, layout
 from bottega.lineage.readme import duration, quantity, readme
-from bottega.lineage.recipe import load
+from bottega.lineage.recipe import Recipe, load
 from bottega.lineage.tree import tree
 
 RECIPE = load(TINY)
@@ -66,6 +66,26 @@ def test_the_live_overview_shows_done_running_and_waiting_with_time_left(tmp_pat
     assert "loss 3.600  1,024 tokens/s  6 s left" in lines["text-davinci"]  # (8192 - 2048) / 1024
     assert lines["code-davinci"].startswith("·")
     assert "about 22 s left" in shown  # (3 x 8192 - 2048) / 1024
+
+
+@pytest.mark.parametrize("width", [80, 100, 118])
+def test_every_model_keeps_to_its_line_in_a_terminal_of_any_width(tmp_path: Path, width: int) -> None:
+    school = load("school")
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    overview = Overview(school, console)
+    overview.plan(Graph(school).schedule())
+    overview.begin(Node("model", "davinci"), running(tmp_path, 2048))
+    console.print(overview._render())
+    lines = [line for line in console.file.getvalue().splitlines() if line[:1] in "▶·"]  # type: ignore[attr-defined]
+    assert len(lines) == len(school.models)
+    assert all(
+        line[3:].startswith(name[:8]) for line, name in zip(lines, overview_order(school), strict=True)
+    )
+    assert "loss 3.600  1,024 tokens/s" in lines[0]
+
+
+def overview_order(school: Recipe) -> list[str]:
+    return [node.name for node in Graph(school).schedule() if node.kind == "model"]
 
 
 def test_without_a_terminal_a_build_is_told_in_lines(tmp_path: Path) -> None:
