@@ -83,14 +83,17 @@ def names() -> list[str]:
 
 def is_evaluation(name: str) -> bool:
     """Whether a name begins with a kind of evaluation."""
-    kind, colon, _ = name.partition(":")
-    return bool(colon) and _PASS_AT.sub("pass@K", _SHOTS.sub("shots-K", kind)) in KINDS
+    return ":" in name and _kind_of(name) in KINDS
 
 
 def dataset_of(name: str) -> str | None:
     """The dataset whose held-out records an evaluation reads, if the recipe has one of that name."""
-    kind, _, what = name.partition(":")
-    return what.partition("/")[0] if _SHOTS.sub("shots-K", kind) in OF_HELDOUT else None
+    return name.partition(":")[2].partition("/")[0] if _kind_of(name) in OF_HELDOUT else None
+
+
+def _kind_of(name: str) -> str:
+    """The kind of evaluation, as ``KINDS`` writes it."""
+    return _PASS_AT.sub("pass@K", _SHOTS.sub("shots-K", name.partition(":")[0]))
 
 
 def expand(wanted: Iterable[str], datasets: Iterable[str] = ()) -> list[str]:

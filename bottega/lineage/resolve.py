@@ -50,14 +50,14 @@ class Resolver:
         pinned: Mapping[Node, str] | None = None,
     ) -> None:
         self.recipe, self.home, self.options, self.as_built = recipe, home, options, as_built
-        self.pinned = dict(pinned or {})
+        self._pinned = pinned or {}
         self.graph = Graph(recipe)
         self._known: dict[Node, Standing] = {}
 
     def standing(self, node: Node) -> Standing:
         """Where the node stands."""
         if node not in self._known:
-            fingerprint = self.pinned.get(node) or self._fingerprint(node)
+            fingerprint = self._pinned.get(node) or self._fingerprint(node)
             if fingerprint is None:
                 self._known[node] = Standing(node, None, None, False)
             else:

@@ -106,6 +106,7 @@ def build_side_by_side(
     alone = replace(resolver.options, threads=cores)
     waiting, running = _most_urgent_first(resolver.graph, nodes), dict[Future[Outcome], Node]()
     awaited = _awaited(resolver.graph, nodes)
+    settled: dict[Node, str] = {}  # the versions that this build goes on with
     interrupted: Node | None = None
     halted = False
     workers: set[int] = set()
@@ -128,14 +129,14 @@ def build_side_by_side(
                     waiting.remove(node)
                     options = alone if node in awaited else each
                     work = (resolver.recipe, resolver.home.root, options, family, node)
-                    running[pool.submit(_work, *work, dict(resolver.pinned))] = node
+                    running[pool.submit(_work, *work, dict(settled))] = node
             finished, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
             _tell(events, observer, workers)
             for future in finished:
                 node = running.pop(future)
                 outcome = _outcome(future, node)
                 if outcome.version is not None:
-                    resolver.pinned[node] = outcome.version
+                    settled[node] = outcome.version
                 if outcome.interrupted:
                     interrupted, halted = node, True
                 elif outcome.error is not None:
