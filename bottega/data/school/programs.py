@@ -48,7 +48,7 @@ def _program_text(draw: Draw, language: Language) -> str:
     if layout < 9:  # a docstring with an example
         (shown,) = calls(draw, program, 1)
         return function(program, [sentence, "", *session(program, shown)]) + "\n"
-    if layout < 12:  # a docstring alone
+    if layout < 10:  # a docstring alone
         return function(program, [sentence]) + "\n"
     if layout < 17:  # the function, then the interpreter's prompt
         lines = [function(program, [sentence] if layout < 15 else None), ""]
