@@ -83,7 +83,8 @@ def add_to(app: typer.Typer) -> None:
     )
     app.command(
         epilog="Examples:\n\n`bottega build text-davinci-001`\n\n`bottega build --all --recipe mine.toml`\n\n"
-        "`bottega build davinci --recipe open-cpu --data ../shared/data --include-nc`"
+        "`bottega build davinci --recipe open-cpu --data ../shared/data --include-nc`\n\n"
+        "`torchrun --nproc-per-node 8 -m bottega build davinci --recipe open` (eight GPUs together)"
     )(build)
 
 
@@ -161,7 +162,27 @@ def build(
 def _raise_family(
     recipe_name: str, models: list[str] | None, options: BuildOptions, jobs: int | None
 ) -> Recipe:
-    """Build with the overview on the screen. Raises UserError, with how to go on, where a node failed."""
+    """Build with the overview on the screen; under torchrun that is the first process's, and the others end
+    here. Raises UserError, with how to go on, where a node failed.
+    """
+    from bottega.stages import together
+    from bottega.training.distributed import processes
+
+    if processes() == 1:
+        return _build_family(recipe_name, models, options, jobs)
+    if jobs is not None and jobs > 1:
+        raise UserError("under torchrun all processes build one model at a time; leave out --jobs.")
+    world = together.join(options.device)
+    if not world.is_first:
+        together.follow(world)
+        raise typer.Exit
+    with together.leading(world):
+        return _build_family(recipe_name, models, options, 1)
+
+
+def _build_family(
+    recipe_name: str, models: list[str] | None, options: BuildOptions, jobs: int | None
+) -> Recipe:
     from rich.console import Console
 
     from bottega.lineage import recipe as recipes
@@ -171,11 +192,6 @@ def _raise_family(
     from bottega.lineage.overview import Overview
     from bottega.lineage.side_by_side import choose_jobs
 
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError(
-            "a family is built by one process; under torchrun the others would wait for its lock for ever. "
-            "docs/training.md shows how several processes train one model."
-        )
     family = recipes.load(recipe_name).scaled(options.scale)
     source = recipe_name if recipe_name in recipes.shipped() else str(Path(recipe_name).absolute())
     try:

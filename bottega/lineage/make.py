@@ -87,6 +87,8 @@ def _train_tokenizer(resolver: Resolver, node: Node) -> str:
 
 
 def _run_stage(resolver: Resolver, node: Node) -> str:
+    from bottega.stages.together import run_stage
+
     recipe, options, home = resolver.recipe, resolver.options, resolver.home
     spec = recipe.models[node.name]
     stage = stages.get(spec.stage)
@@ -117,7 +119,7 @@ def _run_stage(resolver: Resolver, node: Node) -> str:
         ),
         cache=home.cache,
     )
-    result = stage.run(spec.config, inputs, seed_of(recipe, node.name))
+    result = run_stage(stage, spec.config, inputs, seed_of(recipe, node.name))
     card = _card(resolver, node, fingerprint, result, out)
     _finish(resolver, node, out, card, result)
     place = _place(resolver, node)

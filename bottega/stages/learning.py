@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from bottega.data.tokenizer import Tokenizer
     from bottega.model.config import ModelConfig
     from bottega.model.decoder import Decoder
-    from bottega.training.distributed import World
     from bottega.training.loop import TrainResult
     from bottega.training.objective import Objective
 
@@ -42,17 +41,8 @@ def first_alone(inputs: StageInputs, make: Callable[[], T]) -> T:
     """What ``make`` gives, made by the first process before the others, which find its work in the cache."""
     from bottega.training.distributed import join_world
 
-    device = device_of(inputs)
-    world = join_world(device)
-    made = make() if world.is_first else None
-    _wait_for_all(world, device)
+    made = join_world(device_of(inputs)).on_first(make)
     return make() if made is None else made
-
-
-def _wait_for_all(world: World, device: torch.device) -> None:
-    import torch
-
-    world.sum(torch.zeros(1, device=device))
 
 
 def tokenizer_of(inputs: StageInputs) -> Tokenizer:
@@ -168,11 +158,13 @@ def finish(
 
     device = next(model.parameters()).device
     world = join_world(device)
-    if world.is_first:
+
+    def write() -> None:
         save_model(model, inputs.out, tokenizer)
         for name, folder in (beside or {}).items():
             shutil.copytree(folder, inputs.out / name, dirs_exist_ok=True)
-    _wait_for_all(world, device)
+
+    world.on_first(write)
     metrics = {
         "final_loss": trained.final_loss,
         "tokens_per_s": trained.tokens / trained.seconds if trained.seconds else 0.0,
@@ -186,7 +178,7 @@ def finish(
             tokens=trained.tokens,
             steps=trained.steps,
             flops=trained.flops,
-            device=_device_name(device),
+            device=_device_name(device, world.size),
             precision=trained.precision.name,
         ),
         metrics=metrics,
@@ -196,10 +188,11 @@ def finish(
     )
 
 
-def _device_name(device: torch.device) -> str:
+def _device_name(device: torch.device, processes: int) -> str:
     import torch
 
+    together = f", {processes} processes" if processes > 1 else ""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        return torch.cuda.get_device_name(device) + together
     threads = torch.get_num_threads()
-    return f"{device.type}, {threads} thread{'s' if threads != 1 else ''}"
+    return f"{device.type}, {threads} thread{'s' if threads != 1 else ''}{together}"

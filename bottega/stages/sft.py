@@ -107,8 +107,7 @@ def _merge(model: Decoder, work: Path) -> Path:
     from bottega.training.distributed import join_world
 
     folder = work / ADAPTER_FOLDER
-    if join_world(next(model.parameters()).device).is_first:
-        save_adapter(model, folder)
+    join_world(next(model.parameters()).device).on_first(lambda: save_adapter(model, folder))
     merge_lora(model)
     return folder
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 import atexit
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from bottega.model.decoder import Decoder
+
+T = TypeVar("T")
+_PATIENCE = timedelta(days=30)  # one process may read data or evaluate for hours while the others wait
+
+
+class FirstProcessFailed(RuntimeError):  # noqa: N818, it names what happened elsewhere
+    """What the first process was to do for all has failed; it says why itself."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +43,50 @@ class World:
             torch.distributed.all_reduce(values)
         return values
 
+    def share(self, value: T) -> T:
+        """The first process's ``value``, on all of them, however long it is in coming."""
+        if self.size == 1:
+            return value
+        held = [value]
+        torch.distributed.broadcast_object_list(held, src=0, group=_patient_group())
+        return held[0]
+
+    def share_flag(self, value: bool, *, within_s: float | None = None) -> bool:
+        """As :meth:`share`. Raises ``TimeoutError`` where it has not come ``within_s`` seconds."""
+        if self.size == 1:
+            return value
+        told = torch.tensor([float(value)])
+        work = torch.distributed.broadcast(told, src=0, group=_patient_group(), async_op=True)
+        assert work is not None
+        try:
+            work.wait(_PATIENCE if within_s is None else timedelta(seconds=within_s))
+        except RuntimeError as error:
+            raise TimeoutError(f"the first process said nothing for {within_s} s") from error
+        return bool(told.item())
+
+    def on_first(self, make: Callable[[], T]) -> T | None:
+        """What ``make`` gives on the first process, for which the others wait and have None.
+
+        Raises what ``make`` raises, and ``FirstProcessFailed`` on the others.
+        """
+        made: T | None = None
+        failure: BaseException | None = None
+        if self.is_first:
+            try:
+                made = make()
+            except BaseException as error:  # told to those that wait, then raised
+                failure = error
+        if self.share_flag(failure is not None):
+            raise failure or FirstProcessFailed("the first process failed; its own message says why.")
+        return made
+
 
 ALONE = World()
 
 
 def join_world(device: torch.device) -> World:
     """The world that torchrun describes in the environment, joined; a world of one where it does not."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if processes() == 1:
         return ALONE
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -48,6 +95,17 @@ def join_world(device: torch.device) -> World:
         torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
         atexit.register(_leave_world)
     return World(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+
+def processes() -> int:
+    """How many processes torchrun started together, this one included; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@cache
+def _patient_group() -> Any:
+    """A group beside the one that trains, whose members wait for each other as long as it takes."""
+    return torch.distributed.new_group(backend="gloo", timeout=_PATIENCE)
 
 
 def _leave_world() -> None:

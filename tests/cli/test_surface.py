@@ -83,14 +83,6 @@ def test_names_and_all_contradict_each_other(capsys: pytest.CaptureFixture[str])
     assert "leave out" in capsys.readouterr().err
 
 
-def test_a_build_under_torchrun_says_why_not_instead_of_hanging(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert run(["build", "davinci"]) == 2
-    assert "a family is built by one process" in capsys.readouterr().err
-
-
 def test_debug_shows_the_traceback_before_or_after_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
     for line in (["--debug", "build"], ["build", "--debug"]):
         assert run(line) == USER_ERROR
