@@ -11,6 +11,10 @@ from bottega.data.school.world import Language, Split, World
 T = TypeVar("T")
 
 
+class NothingToPairError(Exception):
+    """All that is left of a short list is held out for this subject: the item has to be drawn anew."""
+
+
 class Draw:
     """Choices that depend on (world, part, split, index) alone, whatever the process or its hash seed.
 
@@ -93,7 +97,8 @@ class Draw:
         """One of the items that may stand beside the subject in this split (an item's key is its ``en``).
 
         Where a short list has no held-out item for the subject, a held-out text takes any: it must then be
-        fresh by another of its pairs (``fresh_item`` sees to that).
+        fresh by another of its pairs (``fresh_item`` sees to that). Raises ``NothingToPairError`` where a
+        training item can have none of them.
         """
         n = len(items)
         for _ in range(24):
@@ -106,17 +111,22 @@ class Draw:
         for item in rest:
             if self._may_pair(subject, item):
                 return item
-        assert self.heldout and rest, f"nothing of training to pair with {subject} among {n} items"
+        if not (self.heldout and rest):
+            raise NothingToPairError(f"nothing to pair with {subject} among {n} items")
         return rest[0]
 
 
 def fresh_item(
     make: Callable[[Draw], T], world: World, part: str, split: Split, index: int, language: Language = "en"
 ) -> T:
-    """``make``'s item for this index; a held-out one is drawn again until it holds a held-out key."""
+    """``make``'s item for this index; a held-out one is drawn again until it holds a held-out key, and any
+    that leads to where nothing can be paired."""
     for attempt in range(200):
         draw = Draw(world, part if attempt == 0 else f"{part}/{attempt}", split, index, language)
-        item = make(draw)
+        try:
+            item = make(draw)
+        except NothingToPairError:
+            continue
         if draw.fresh or not draw.heldout:
             return item
     raise AssertionError(f"{part}: item {index} has nothing that is held out")

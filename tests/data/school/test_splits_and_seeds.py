@@ -50,6 +50,22 @@ def test_items_are_the_same_in_every_process_whatever_its_hash_seed() -> None:
     assert len(found) == 1
 
 
+def test_an_item_whose_pairs_are_all_held_out_is_drawn_anew() -> None:
+    # Of this world's person Keras all drinks are held out but some that others in the text may have taken.
+    assert REGISTERED["instruct-many-en"].item(World(7056), "train", 16231) is not None
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_part_bears_a_world_that_holds_out_half_of_all_pairs(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bottega.data.school.world.HELDOUT_ONE_IN", 2)
+    strict = World(5)
+    for split in ("train", "heldout"):
+        for index in range(150):
+            assert REGISTERED[name].item(strict, split, index) is not None
+
+
 @pytest.mark.parametrize("name", PARTS)
 def test_an_item_does_not_depend_on_what_was_drawn_before_it(name: str) -> None:
     part = REGISTERED[name]
