@@ -21,7 +21,7 @@ T = TypeVar("T")
 _PATIENCE = timedelta(days=30)  # one process may read data or evaluate for hours while the others wait
 
 
-class FirstProcessFailed(RuntimeError):  # noqa: N818, it names what happened elsewhere
+class FirstProcessError(RuntimeError):
     """What the first process was to do for all has failed; it says why itself."""
 
 
@@ -67,7 +67,7 @@ class World:
     def on_first(self, make: Callable[[], T]) -> T | None:
         """What ``make`` gives on the first process, for which the others wait and have None.
 
-        Raises what ``make`` raises, and ``FirstProcessFailed`` on the others.
+        Raises what ``make`` raises, and ``FirstProcessError`` on the others.
         """
         made: T | None = None
         failure: BaseException | None = None
@@ -77,7 +77,7 @@ class World:
             except BaseException as error:  # told to those that wait, then raised
                 failure = error
         if self.share_flag(failure is not None):
-            raise failure or FirstProcessFailed("the first process failed; its own message says why.")
+            raise failure or FirstProcessError("the first process failed; its own message says why.")
         return made
 
 
