@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from launching import TWO_PROCESSES, environment
 from recipes.tiny import TINY
 from safetensors.torch import load_file
 
@@ -22,7 +21,8 @@ from bottega.lineage.home import Home
 from bottega.stages.base import StageConfig, StageInputs
 from bottega.stages.together import run_stage
 
-LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+from .test_side_by_side import wait_for
+
 SCRATCH = 'from_scratch = true\noptimizer = "adamw"\nbudget_tokens = 8192\ncontext = 64\nbatch_tokens = 512'
 PLAIN = ["--precision", "float32", "--compile", "off", "--device", "cpu", "--threads", "1"]
 
@@ -43,9 +43,13 @@ def adamw(tmp_path: Path, *changes: tuple[str, str]) -> Path:
 
 
 def run(line: list[str], home: Home) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"BOTTEGA_HOME": str(home.root), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240
+        line,
+        env=environment(BOTTEGA_HOME=str(home.root)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=240,
     )
 
 
@@ -53,7 +57,7 @@ def test_two_processes_build_the_family_of_one(data: Path, tmp_path: Path) -> No
     recipe = adamw(tmp_path)
     one, two = (Home(tmp_path / name) for name in ("one", "two"))
     alone = run([sys.executable, *command(recipe, data, "text-davinci")], one)
-    together = run([*LAUNCH, *command(recipe, data, "text-davinci")], two)
+    together = run([*TWO_PROCESSES, *command(recipe, data, "text-davinci")], two)
     assert alone.returncode == together.returncode == 0, together.stdout
     assert together.stdout.count("Built 2 models") == 1
     for name in ("davinci", "text-davinci"):
@@ -66,7 +70,7 @@ def test_two_processes_build_the_family_of_one(data: Path, tmp_path: Path) -> No
         cards = [read_card(folder) for folder in folders]
         assert cards[0].scores.keys() == cards[1].scores.keys()
         assert cards[1].cost.device.endswith("2 processes")
-    again = run([*LAUNCH, *command(recipe, data, "text-davinci")], two)
+    again = run([*TWO_PROCESSES, *command(recipe, data, "text-davinci")], two)
     assert again.returncode == 0
     assert "Everything stands already." in again.stdout
 
@@ -79,7 +83,7 @@ def test_what_fails_is_told_once_and_the_rest_is_built(data: Path, tmp_path: Pat
         (SCRATCH, SCRATCH.replace("512", "576")),
     )
     home = Home(tmp_path / "home")
-    done = run([*LAUNCH, *command(recipe, data, "--all")], home)
+    done = run([*TWO_PROCESSES, *command(recipe, data, "--all")], home)
     assert done.returncode == 1
     assert done.stdout.count("failed model text-davinci:") == 1, done.stdout
     assert "nothing in it is of use here" in done.stdout
@@ -88,7 +92,7 @@ def test_what_fails_is_told_once_and_the_rest_is_built(data: Path, tmp_path: Pat
 
 
 ONLY_ONE_FAILS = """
-import sys, torch
+import torch
 from bottega.stages import base, together
 from bottega.stages.base import StageInputs
 from bottega.stages.knobs import TrainingConfig
@@ -117,7 +121,7 @@ else:
 def test_a_stage_that_fails_for_one_process_alone_ends_all(tmp_path: Path) -> None:
     script = tmp_path / "odd.py"
     script.write_text(ONLY_ONE_FAILS, encoding="utf-8")
-    done = run([*LAUNCH, str(script)], Home(tmp_path / "home"))
+    done = run([*TWO_PROCESSES, str(script)], Home(tmp_path / "home"))
     assert done.returncode == 1
     assert "ValueError: only here" in done.stdout
 
@@ -147,21 +151,15 @@ def test_side_by_side_contradicts_together(
 def test_ctrl_c_saves_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
     recipe = adamw(tmp_path, ("16384", "4194304"))
     home = Home(tmp_path / "home")
-    environment = os.environ | {"BOTTEGA_HOME": str(home.root), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [*LAUNCH, *command(recipe, data, "davinci")],
-        env=environment,
+        [*TWO_PROCESSES, *command(recipe, data, "davinci")],
+        env=environment(BOTTEGA_HOME=str(home.root)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    until = time.monotonic() + 60
-    while not (learnt := [*home.root.glob("runs/davinci-*/work/train/metrics.jsonl")]) or (
-        learnt[0].read_text(encoding="utf-8").count("\n") < 5
-    ):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    metrics = wait_for(lambda: next(home.root.glob("runs/davinci-*/work/train/metrics.jsonl"), None), process)
+    wait_for(lambda: metrics.read_text(encoding="utf-8").count("\n") > 5 or None, process)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     assert process.returncode != 0

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launching import environment
 
 from bottega import stages
 from bottega.stages.base import StageInputs
 
-from .workshop import SCRIPT, SHAPE, Workshop, environment
+from .workshop import SCRIPT, SHAPE, Workshop
 
 SMALL = {"context": 64, "batch_tokens": 512, "budget_tokens": 512 * 60}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bottega
+from launching import TWO_PROCESSES, environment
+
 from bottega.data.frozen import freeze
 from bottega.data.sources import ReadOptions, SourceSpec
 from bottega.stages.base import DatasetInput, RunOptions, StageInputs
@@ -87,28 +86,11 @@ class Workshop:
         )
 
 
-def environment() -> dict[str, str]:
-    """An environment in which another Python finds the package that is under test."""
-    root = str(Path(bottega.__file__).parents[1])
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]),
-        "OMP_NUM_THREADS": "1",
-    }
-
-
-def run_under_torchrun(spec: str, where: Path, processes: int = 2) -> None:
-    """Run ``run_stage.py`` in several processes that train together."""
+def run_under_torchrun(spec: str, where: Path) -> None:
+    """Run ``run_stage.py`` in two processes that train together."""
     file = where / "spec.json"
     file.write_text(spec, encoding="utf-8")
-    launcher = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={processes}",
-    ]
     done = subprocess.run(
-        [*launcher, str(SCRIPT), str(file)], env=environment(), capture_output=True, text=True
+        [*TWO_PROCESSES, str(SCRIPT), str(file)], env=environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]

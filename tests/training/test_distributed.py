@@ -1,39 +1,29 @@
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from launching import TWO_PROCESSES, environment
 from safetensors.torch import load_file
 
 from bottega.training.telemetry import read_metrics
 
 from .conftest import random_shards
-from .test_resume import PROGRAM, REPOSITORY, assert_same_weights, finish, start
+from .test_resume import PROGRAM, assert_same_weights, finish, start
 
 STEPS = 20
 
 
 def two_processes(folder: Path, optimizer: str, steps: int, *options: str) -> None:
     folder.mkdir(exist_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        str(PROGRAM),
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
-        [*command, str(folder), optimizer, str(steps), *options],
+        [*TWO_PROCESSES, str(PROGRAM), str(folder), optimizer, str(steps), *options],
         capture_output=True,
         text=True,
-        env=environment,
+        env=environment(),
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
