@@ -151,11 +151,14 @@ class FrozenDataset:
         return self.manifest.digest
 
     def records(self, split: Part, source: str | int | None = None) -> Iterator[Record]:
-        """The records of a side in their fixed order: of every source, or of one, by its URI or its place."""
+        """The records of a side in their fixed order: of every source, or of one, by its URI or its place.
+
+        Raises ``UserError`` where a file is missing or damaged.
+        """
         for index in self._places(source):
-            yield from read_stored(
-                self.folder / split / f"{index:03d}.parquet", self.manifest.sources[index].uri
-            )
+            held = self.manifest.sources[index]
+            path = self.folder / split / f"{index:03d}.parquet"
+            yield from read_stored(path, held.uri, getattr(held, split).records)
 
     def _places(self, source: str | int | None) -> list[int]:
         uris = [one.uri for one in self.manifest.sources]

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bottega.data.records import (
     Answer,
@@ -26,6 +26,10 @@ from bottega.data.records import (
     Rated,
     Record,
 )
+from bottega.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 COLUMNS = ("kind", "body", "row", "licence", "subject")
 _BATCH_BYTES = 8 * 1024 * 1024
@@ -86,12 +90,13 @@ class RecordWriter:
     """Writes records to one Parquet file, a few MB at a time; the file is whole when the block is left."""
 
     def __init__(self, path: Path) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self._schema = pa.schema([(name, pa.string()) for name in COLUMNS])
+        self._schema = _schema()
         dictionaries = [name for name in COLUMNS if name not in ("body", "row")]
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", use_dictionary=dictionaries)
+        self._writer = pq.ParquetWriter(
+            path, self._schema, compression="zstd", use_dictionary=dictionaries, write_page_checksum=True
+        )
         self._columns: tuple[list[str], ...] = tuple([] for _ in COLUMNS)
         self._held_bytes = 0
 
@@ -128,15 +133,43 @@ class RecordWriter:
         self._held_bytes = 0
 
 
-def read_stored(path: Path, source: str) -> Iterator[Record]:
-    """The records of one file, in the order written, a batch in memory at a time."""
+def read_stored(path: Path, source: str, expected: int) -> Iterator[Record]:
+    """The records of one file, in the order written, a batch in memory at a time.
+
+    Raises ``UserError`` where the file is missing, damaged, or does not hold as many records as expected.
+    """
+    found = 0
+    for columns in _columns_of(path):
+        for kind, body, row, licence, subject in zip(*columns, strict=True):
+            yield record_of(kind, body, Origin(source, row, licence, subject))
+        found += len(columns[0])
+    if found != expected:
+        raise _damaged(path, f"{found:,} records in place of {expected:,}")
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.string()) for name in COLUMNS])
+
+
+def _columns_of(path: Path) -> Iterator[list[list[str]]]:
+    """The columns of each batch. Pages have checksums; of the rest, the schema shows damage."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path, pre_buffer=False) as file:
-        for batch in file.iter_batches(batch_size=_READ_ROWS, use_threads=False):
-            columns = [batch.column(name).to_pylist() for name in COLUMNS]
-            for kind, body, row, licence, subject in zip(*columns, strict=True):
-                yield record_of(kind, body, Origin(source, row, licence, subject))
+    try:
+        with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
+            if not file.schema_arrow.equals(_schema()):
+                raise _damaged(path, "it has other columns")
+            for batch in file.iter_batches(batch_size=_READ_ROWS, use_threads=False):
+                yield [batch.column(name).to_pylist() for name in COLUMNS]
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, why: str) -> UserError:
+    return UserError(f"{path}: is missing or damaged ({why}); delete the dataset's folder and freeze it again")
 
 
 def _json(value: object) -> str:

@@ -21,7 +21,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
@@ -127,7 +127,19 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
         return programs(name, what, subject, options, k=int(at[1]))
     if kind in ("choices", "last-word"):
         return _likelihoods(name, kind, what, subject, options)
-    return _speed(name, what, subject, options)
+    return _speed(name, what, [subject], options)[0]
+
+
+def by_the_clock(name: str) -> bool:
+    """Whether an evaluation takes time, which depends on when it is asked: models that are held against each
+    other are then scored together."""
+    return _kind_of(name) == "tokens-per-second"
+
+
+def score_together(name: str, subjects: Sequence[Subject], options: EvalOptions) -> list[Score]:
+    """Run one evaluation by the clock for several models in turns. Raises ``UserError`` for an unknown name."""
+    (name,) = _single(name, options)
+    return _speed(name, name.partition(":")[2], subjects, options)
 
 
 def _source(name: str, uri: str, subject: Subject, options: EvalOptions, *, clumsy: bool) -> Score:
@@ -436,22 +448,17 @@ def _of_task(name: str, subject: Subject, options: EvalOptions) -> tuple[EvalTas
     return task, cases, task.mode if task.mode != "chat" or subject.chat else "plain"
 
 
-def _speed(name: str, what: str, subject: Subject, options: EvalOptions) -> Score:
-    from bottega.evals.speed import tokens_per_second
+def _speed(name: str, what: str, subjects: Sequence[Subject], options: EvalOptions) -> list[Score]:
+    from bottega.evals.speed import Runner, tokens_per_second
 
-    if ":" in what:
-        cases, mode = _problems_of(what, subject, options)
-    else:
-        _, cases, mode = _of_task(what, subject, options)
-    return tokens_per_second(
-        subject.model,
-        subject.tokenizer,
-        cases,
-        mode,
-        name=name,
-        context=options.context,
-        seed=options.seed,
-    )
+    runners = []
+    for subject in subjects:
+        if ":" in what:
+            cases, mode = _problems_of(what, subject, options)
+        else:
+            _, cases, mode = _of_task(what, subject, options)
+        runners.append(Runner(subject.model, subject.tokenizer, cases, mode))
+    return tokens_per_second(runners, name=name, context=options.context, seed=options.seed)
 
 
 @lru_cache(maxsize=256)

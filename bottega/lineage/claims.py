@@ -1,7 +1,8 @@
 """The claims of a family judged from its models: what scores they need, taken once and kept.
 
 The claims ask for more cases than the scoreboard does, so their scores are kept beside the models, under
-``BOTTEGA_HOME/claims``, each with a digest of what it asked.
+``BOTTEGA_HOME/claims``, each with a digest of what it asked. What is measured by the clock is measured of both
+models of a claim in turns, and kept for that pair.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from bottega.evals.claims import FLOOR, Claim, Rules, Verdict, evaluation_names, judge, load_claims
-from bottega.evals.registry import dataset_of
+from bottega.evals.registry import EvalOptions, by_the_clock, dataset_of
 from bottega.evals.score import Score
-from bottega.lineage.evaluation import Evaluator, options_of, settings
+from bottega.lineage.evaluation import Evaluator, options_of, score_together, settings
 from bottega.lineage.graph import Node
 from bottega.lineage.home import Home, read_json, write_json
 from bottega.lineage.options import BuildOptions
@@ -63,36 +65,50 @@ class _World:
     def scores(self, claim: Claim) -> dict[str, dict[str, Score]]:
         """What the claim needs, by model and evaluation, of models that are built."""
         found: dict[str, dict[str, Score]] = {}
-        for model, evaluation in _needs(claim):
-            node = Node("model", model)
-            if model in self._resolver.recipe.models and self._resolver.standing(node).built:
-                score = self._score(node, evaluation, claim.n)
-                if score is not None:
-                    found.setdefault(model, {})[evaluation] = score
+        for models, evaluation in _together(_needs(claim)):
+            nodes = [Node("model", model) for model in models if self._built(model)]
+            for node, score in zip(nodes, self._scores(nodes, evaluation, claim.n), strict=False):
+                found.setdefault(node.name, {})[evaluation] = score
         return found
 
-    def _score(self, node: Node, evaluation: str, cases: int) -> Score | None:
+    def _built(self, model: str) -> bool:
+        return model in self._resolver.recipe.models and self._resolver.standing(Node("model", model)).built
+
+    def _scores(self, nodes: Sequence[Node], evaluation: str, cases: int) -> list[Score]:
+        """What the models score, several of them in turns; nothing where it is not at hand nor to be taken."""
         resolver = self._resolver
-        folder = resolver.path(node)
         options = replace(options_of(resolver), cases=cases, documents=cases)
         dataset = dataset_of(evaluation)
         if dataset is not None and dataset in resolver.recipe.datasets and dataset not in options.datasets:
-            return None  # it was not frozen
+            return []  # it was not frozen
+        folders = [resolver.path(node) for node in nodes]
+        others = [folder.name for folder in folders] if len(folders) > 1 else []
+        name = hashlib.sha256(" ".join([evaluation, str(cases), *others]).encode()).hexdigest()[:16]
+        files = [
+            resolver.home.root / "claims" / node.name / folder.name / f"{name}.json"
+            for node, folder in zip(nodes, folders, strict=True)
+        ]
         asked = settings(resolver, evaluation, options)
-        name = hashlib.sha256(f"{evaluation} {cases}".encode()).hexdigest()[:16]
-        file = resolver.home.root / "claims" / node.name / folder.name / f"{name}.json"
-        row = read_json(file)
-        if row is not None and row["asked"] == asked:
-            return Score.from_json(row["score"])
+        rows = [row for file in files if (row := read_json(file)) is not None and row["asked"] == asked]
+        if len(rows) == len(files):
+            return [Score.from_json(row["score"]) for row in rows]
         if not self._take:
-            return None
+            return []
         if self._progress is not None:
-            self._progress(self._seed, node.name, evaluation)
-        if self._loaded is None or self._loaded[0] != node.name:
-            self._loaded = (node.name, Evaluator(resolver, folder))
-        score = self._loaded[1].score(evaluation, options)
-        write_json(file, {"evaluation": evaluation, "asked": asked, "score": score.to_json()})
-        return score
+            self._progress(self._seed, " and ".join(node.name for node in nodes), evaluation)
+        scores = self._run(nodes, folders, evaluation, options)
+        for file, score in zip(files, scores, strict=True):
+            write_json(file, {"evaluation": evaluation, "asked": asked, "score": score.to_json()})
+        return scores
+
+    def _run(
+        self, nodes: Sequence[Node], folders: Sequence[Path], evaluation: str, options: EvalOptions
+    ) -> list[Score]:
+        if len(nodes) > 1:
+            return score_together(self._resolver, folders, evaluation, options)
+        if self._loaded is None or self._loaded[0] != nodes[0].name:
+            self._loaded = (nodes[0].name, Evaluator(self._resolver, folders[0]))
+        return [self._loaded[1].score(evaluation, options)]
 
 
 def _needs(claim: Claim) -> Iterator[tuple[str, str]]:
@@ -104,3 +120,15 @@ def _needs(claim: Claim) -> Iterator[tuple[str, str]]:
     other = claim.model if claim.against is None else claim.against
     if not other.startswith(FLOOR):
         yield from ((other, name) for name in against)
+
+
+def _together(needs: Iterator[tuple[str, str]]) -> list[tuple[list[str], str]]:
+    """The models of each evaluation that are to be scored in one run: each by itself, but by the clock."""
+    runs: list[tuple[list[str], str]] = []
+    for model, evaluation in needs:
+        begun = next((models for models, name in runs if name == evaluation and by_the_clock(name)), None)
+        if begun is None:
+            runs.append(([model], evaluation))
+        else:
+            begun.append(model)
+    return runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bottega.evals import registry
@@ -17,14 +18,26 @@ class Evaluator:
     """One model in memory, scored by name."""
 
     def __init__(self, resolver: Resolver, folder: Path) -> None:
-        model, tokenizer = load(folder, resolver.options.device)
-        self._subject = registry.Subject(model, tokenizer, read_card(folder).speaks)
+        self._subject = _subject(resolver, folder)
         self._options = options_of(resolver)
 
     def score(self, evaluation: str, options: registry.EvalOptions | None = None) -> Score:
         """Run one evaluation, with the recipe's options by default. Raises UserError for a name that means
         nothing."""
         return registry.score(evaluation, self._subject, options or self._options)
+
+
+def score_together(
+    resolver: Resolver, folders: Sequence[Path], evaluation: str, options: registry.EvalOptions
+) -> list[Score]:
+    """Run one evaluation by the clock for several models in turns; all of them are in memory at once."""
+    subjects = [_subject(resolver, folder) for folder in folders]
+    return registry.score_together(evaluation, subjects, options)
+
+
+def _subject(resolver: Resolver, folder: Path) -> registry.Subject:
+    model, tokenizer = load(folder, resolver.options.device)
+    return registry.Subject(model, tokenizer, read_card(folder).speaks)
 
 
 def settings(resolver: Resolver, evaluation: str, options: registry.EvalOptions | None = None) -> str:

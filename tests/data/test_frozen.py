@@ -335,7 +335,53 @@ def test_records_without_text_are_stored_like_any_other(tmp_path: Path) -> None:
     with RecordWriter(tmp_path / "x.parquet") as writer:
         for record in records:
             writer.write(*body_of(record), record.origin)
-    assert list(read_stored(tmp_path / "x.parquet", "memory")) == records
+    assert list(read_stored(tmp_path / "x.parquet", "memory", len(records))) == records
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record]]:
+    """One file of records, whole."""
+    path = tmp_path_factory.mktemp("stored") / "000.parquet"
+    records: list[Record] = [
+        Document(f"The {i}th of many texts: {i * 7919 % 1009}.", Origin("s", str(i))) for i in range(700)
+    ]
+    with RecordWriter(path) as writer:
+        for record in records:
+            writer.write(*body_of(record), record.origin)
+    return path, records
+
+
+@given(st.data())
+def test_a_byte_that_changed_on_disk_is_never_read_as_a_record(
+    stored: tuple[Path, list[Record]], data: st.DataObject
+) -> None:
+    path, records = stored
+    whole = path.read_bytes()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    bit = data.draw(st.integers(0, 7))
+    changed = path.with_name("changed.parquet")
+    changed.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+    try:
+        assert list(read_stored(changed, "s", len(records))) == records
+    except UserError as error:
+        assert "changed.parquet: is missing or damaged" in str(error)
+
+
+def test_a_dataset_whose_files_are_cut_gone_or_mixed_up_says_what_to_do(tmp_path: Path) -> None:
+    source = write_jsonl(tmp_path / "a.jsonl", documents([f"one {i}" for i in range(60)]))
+    other = write_jsonl(tmp_path / "b.jsonl", documents([f"other {i}" for i in range(40)]))
+    folder = tmp_path / "frozen"
+    freeze([SourceSpec(uri=f"file:{one}") for one in (source, other)], folder, ReadOptions())
+    first, second = (folder / "train" / f"00{i}.parquet" for i in range(2))
+    whole = first.read_bytes()
+    for spoil in (
+        lambda: first.write_bytes(whole[:-100]),
+        lambda: first.write_bytes(second.read_bytes()),
+        lambda: first.unlink(),
+    ):
+        spoil()
+        with pytest.raises(UserError, match=r"000.parquet: is missing or damaged \(.*freeze it again"):
+            list(FrozenDataset(folder).records("train"))
 
 
 @pytest.mark.parametrize("written", ["[]", "{}", '{"format": 1}', '{"format": 1, "sources": [{"other": 1}]}'])
