@@ -169,7 +169,9 @@ def _columns_of(path: Path) -> Iterator[list[list[str]]]:
 
 
 def _damaged(path: Path, why: str) -> UserError:
-    return UserError(f"{path}: is missing or damaged ({why}); delete the dataset's folder and freeze it again")
+    return UserError(
+        f"{path}: is missing or damaged ({why}); delete the dataset's folder and freeze it again"
+    )
 
 
 def _json(value: object) -> str:

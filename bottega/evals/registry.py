@@ -137,7 +137,7 @@ def by_the_clock(name: str) -> bool:
 
 
 def score_together(name: str, subjects: Sequence[Subject], options: EvalOptions) -> list[Score]:
-    """Run one evaluation by the clock for several models in turns. Raises ``UserError`` for an unknown name."""
+    """Run one evaluation by the clock for several models in turns. Raises ``UserError`` as ``score`` does."""
     (name,) = _single(name, options)
     return _speed(name, name.partition(":")[2], subjects, options)
 

@@ -1,8 +1,8 @@
 """The claims of a family judged from its models: what scores they need, taken once and kept.
 
 The claims ask for more cases than the scoreboard does, so their scores are kept beside the models, under
-``BOTTEGA_HOME/claims``, each with a digest of what it asked. What is measured by the clock is measured of both
-models of a claim in turns, and kept for that pair.
+``BOTTEGA_HOME/claims``, each with a digest of what it asked. What is measured by the clock is measured of
+both models of a claim in turns, and kept for that pair.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class _World:
         return model in self._resolver.recipe.models and self._resolver.standing(Node("model", model)).built
 
     def _scores(self, nodes: Sequence[Node], evaluation: str, cases: int) -> list[Score]:
-        """What the models score, several of them in turns; nothing where it is not at hand nor to be taken."""
+        """What the models score, several in turns; nothing where it is neither at hand nor to be taken."""
         resolver = self._resolver
         options = replace(options_of(resolver), cases=cases, documents=cases)
         dataset = dataset_of(evaluation)

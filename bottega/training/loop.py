@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +172,7 @@ class _Run:
             "betas": list(config.betas),
             "tokens_per_step": plan.tokens_per_step,
             "parameters": {n: list(p.shape) for n, p in self.weights.masters.items()},
+            "first and last batch": _digest(plan, (0, self.total_steps - 1)),
         }
         self.checkpoints = Checkpoints(run_dir / "checkpoints", identity, telemetry.message, world)
         self.step = 0
@@ -341,6 +343,16 @@ class _Run:
             f"made of is in {report}; the weights before it are saved. Lower the learning rate, or mend the "
             "data."
         )
+
+
+def _digest(plan: BatchPlan, steps: Iterable[int]) -> str:
+    """A digest of whole steps' batches: other data, or another order of them, has another."""
+    found = blake2b(digest_size=8)
+    for step in steps:
+        batch = plan.batch(step)
+        for array in (batch.tokens, batch.weights):
+            found.update(array.tobytes())
+    return found.hexdigest()
 
 
 @contextmanager

@@ -26,8 +26,8 @@ def tiny_decoder(seed: int = 0, tie_embeddings: bool = True) -> Decoder:
     return initialise(Decoder(config), seed)
 
 
-def random_shards(folder: Path, *, masked: bool = False, documents: int = 200) -> TokenShards:
-    rng = np.random.default_rng(0)
+def random_shards(folder: Path, *, masked: bool = False, documents: int = 200, seed: int = 0) -> TokenShards:
+    rng = np.random.default_rng(seed)
 
     def examples() -> list[Encoded]:
         found = []

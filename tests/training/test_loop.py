@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bottega.data.batches import Batch
 from bottega.data.packing import ConversationPlan, DocumentPlan
+from bottega.data.shards import TokenShards
 from bottega.errors import UserError
 from bottega.model.decoder import Decoder
 from bottega.training.compilation import is_compiled
@@ -17,7 +18,7 @@ from bottega.training.loop import TrainConfig, train
 from bottega.training.objective import LossParts, TensorBatch, language_modelling
 from bottega.training.telemetry import read_metrics
 
-from .conftest import tiny_decoder
+from .conftest import random_shards, tiny_decoder
 
 CONFIG = TrainConfig(budget_tokens=10 * 128, optimizer="adamw", precision="float32", compile="off")
 
@@ -165,6 +166,17 @@ def test_a_finished_run_is_not_trained_again(documents: DocumentPlan, tmp_path: 
     assert (result.resumed_from, result.steps) == (10, 10)
     assert all(torch.equal(p, trained[n]) for n, p in model.named_parameters())
     assert [r["step"] for r in read_metrics(tmp_path / "metrics.jsonl")] == list(range(1, 11))
+
+
+@pytest.mark.parametrize("seed", [0, 1])  # in the same order, and in another
+def test_a_run_is_not_taken_up_on_other_data(documents: DocumentPlan, tmp_path: Path, seed: int) -> None:
+    train(tiny_decoder(), language_modelling, documents, replace(CONFIG, stop_after_s=1e-9), tmp_path)
+    if seed:
+        other = DocumentPlan([(TokenShards(tmp_path / "shards"), 1.0)], context=32, batch_rows=4, seed=seed)
+    else:
+        other = DocumentPlan([(random_shards(tmp_path / "more", seed=7), 1.0)], 32, 4, seed=0)
+    with pytest.raises(UserError, match="belongs to another run: first and last batch was"):
+        train(tiny_decoder(), language_modelling, other, CONFIG, tmp_path)
 
 
 def test_a_batch_in_which_nothing_counts_changes_no_weight_and_logs_zero(
