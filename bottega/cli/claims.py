@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -10,9 +11,11 @@ from bottega.cli.build import DeviceOption, ThreadsOption
 from bottega.cli.show import PIPE_WIDTH, FamilyOption, JsonOption
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from bottega.evals.claims import Rules, Verdict
+    from bottega.lineage.claims import Taking
 
 _STYLES = {"shown": "bold green", "not shown": "red", "not built": "dim"}
 
@@ -67,15 +70,8 @@ def claims(
             raise UserError(f"there is no claim {wanted!r}{did_you_mean(wanted, known)}")
     options = replace(options, device=device, threads=threads)
     seeds = world_seed or [options.world(family)]
-    with Console(stderr=True).status("Reading the scores ...") as status:
-        rules, found = verdicts(
-            family,
-            Home(),
-            options,
-            seeds,
-            only=ids or (),
-            progress=lambda seed, model, name: status.update(f"World {seed}: {name} of {model} ..."),
-        )
+    with _Watched(Console(stderr=True)) as watched:
+        rules, found = verdicts(family, Home(), options, seeds, only=ids or (), progress=watched.taking)
     if as_json:
         print_json({"recipe": family.name, "world_seeds": seeds, "claims": [_row(v, seeds) for v in found]})
         return
@@ -88,6 +84,46 @@ def claims(
         console.print(f"not built ({reason}): {', '.join(ids_of)}", style="dim", highlight=False)
     shown = sum(verdict.status == "shown" for verdict in judged)
     console.print(f"{shown} of {len(judged)} claims are shown; {len(found) - len(judged)} are not built.")
+
+
+class _Watched:
+    """The scores as they are taken: a bar with the time left in a terminal, else a line for each."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console, self._began = console, time.monotonic()
+        self._bar = Progress(
+            *(SpinnerColumn(), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()),
+            *(TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.description}")),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+            speed_estimate_period=3600,  # scores take from a second to minutes: the mean of all is steadiest
+        )
+        self._task = self._bar.add_task("reading the scores ...", total=None)
+
+    def __enter__(self) -> _Watched:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def taking(self, score: Taking) -> None:
+        what = f"world {score.world_seed}: {score.evaluation} of {' and '.join(score.models)}"
+        self._bar.update(self._task, completed=score.done, total=score.total, description=what)
+        if not self._console.is_terminal:
+            spent = time.monotonic() - self._began
+            typer.echo(f"[{score.done + 1}/{score.total}, {spent:.0f} s] {what}", err=True)
 
 
 def _not_built(found: list[Verdict]) -> dict[str, list[str]]:

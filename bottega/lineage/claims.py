@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bottega.evals.claims import FLOOR, Claim, Rules, Verdict, evaluation_names, judge, load_claims
@@ -22,7 +22,16 @@ from bottega.lineage.options import BuildOptions
 from bottega.lineage.recipe import Recipe
 from bottega.lineage.resolve import Resolver
 
-Progress = Callable[[int, str, str], None]  # world seed, model, evaluation
+
+@dataclass(frozen=True)
+class Taking:
+    """A score that is about to be taken."""
+
+    done: int  # taken before it
+    total: int  # that were missing at the beginning
+    world_seed: int
+    models: tuple[str, ...]
+    evaluation: str
 
 
 def verdicts(
@@ -31,7 +40,7 @@ def verdicts(
     options: BuildOptions,
     world_seeds: Sequence[int],
     *,
-    progress: Progress | None = None,
+    progress: Callable[[Taking], None] | None = None,
     only: Sequence[str] = (),
     take: bool = True,
 ) -> tuple[Rules, list[Verdict]]:
@@ -43,72 +52,99 @@ def verdicts(
     rules, claims = load_claims(recipe.info.claims)
     index = home.family(recipe.name)
     worlds = [
-        _World(
-            Resolver(recipe, home, replace(options, world_seed=seed), as_built=index), seed, progress, take
-        )
+        _World(Resolver(recipe, home, replace(options, world_seed=seed), as_built=index), seed)
         for seed in world_seeds
     ]
+    judged = [claim for claim in claims if not only or claim.id in only]
+    if take:
+        _take([(world, run) for claim in judged for world in worlds for run in world.runs(claim)], progress)
     found = []
-    for claim in claims:
-        if not only or claim.id in only:
-            found += judge([claim], rules, [world.scores(claim) for world in worlds])
+    for claim in judged:
+        found += judge([claim], rules, [world.scores(claim) for world in worlds])
     return rules, found
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One evaluation of one model, or by the clock of several in turns, and where its scores are kept."""
+
+    models: tuple[str, ...]
+    folders: tuple[Path, ...]
+    evaluation: str
+    options: EvalOptions
+    asked: str  # a digest
+    files: tuple[Path, ...]
+
+    def kept(self) -> list[Score]:
+        """The scores of the models, or none where one is missing or was asked otherwise."""
+        rows = [row for file in self.files if (row := read_json(file)) and row["asked"] == self.asked]
+        return [Score.from_json(row["score"]) for row in rows] if len(rows) == len(self.files) else []
+
+    def keep(self, scores: Sequence[Score]) -> None:
+        for file, score in zip(self.files, scores, strict=True):
+            write_json(file, {"evaluation": self.evaluation, "asked": self.asked, "score": score.to_json()})
 
 
 class _World:
     """The scores of one world's family."""
 
-    def __init__(self, resolver: Resolver, seed: int, progress: Progress | None, take: bool) -> None:
-        self._resolver, self._seed, self._progress, self._take = resolver, seed, progress, take
-        self._loaded: tuple[str, Evaluator] | None = None  # the model that was scored last
+    def __init__(self, resolver: Resolver, seed: int) -> None:
+        self.resolver, self.seed = resolver, seed
+        self._loaded: tuple[Path, Evaluator] | None = None  # the model that was scored last
 
     def scores(self, claim: Claim) -> dict[str, dict[str, Score]]:
-        """What the claim needs, by model and evaluation, of models that are built."""
+        """What is kept of what the claim needs, by model and evaluation."""
         found: dict[str, dict[str, Score]] = {}
-        for models, evaluation in _together(_needs(claim)):
-            nodes = [Node("model", model) for model in models if self._built(model)]
-            for node, score in zip(nodes, self._scores(nodes, evaluation, claim.n), strict=False):
-                found.setdefault(node.name, {})[evaluation] = score
+        for run in self.runs(claim):
+            for model, score in zip(run.models, run.kept(), strict=False):
+                found.setdefault(model, {})[run.evaluation] = score
         return found
 
-    def _built(self, model: str) -> bool:
-        return model in self._resolver.recipe.models and self._resolver.standing(Node("model", model)).built
+    def runs(self, claim: Claim) -> Iterator[_Run]:
+        """What the claim needs of models that are built, and of datasets that were frozen."""
+        options = replace(options_of(self.resolver), cases=claim.n, documents=claim.n)
+        for models, evaluation in _together(_needs(claim)):
+            built = tuple(filter(self._is_built, models))
+            dataset = dataset_of(evaluation)
+            frozen = dataset not in self.resolver.recipe.datasets or dataset in options.datasets
+            if built and frozen:
+                yield self._run(built, evaluation, options)
 
-    def _scores(self, nodes: Sequence[Node], evaluation: str, cases: int) -> list[Score]:
-        """What the models score, several in turns; nothing where it is neither at hand nor to be taken."""
-        resolver = self._resolver
-        options = replace(options_of(resolver), cases=cases, documents=cases)
-        dataset = dataset_of(evaluation)
-        if dataset is not None and dataset in resolver.recipe.datasets and dataset not in options.datasets:
-            return []  # it was not frozen
-        folders = [resolver.path(node) for node in nodes]
-        others = [folder.name for folder in folders] if len(folders) > 1 else []
-        name = hashlib.sha256(" ".join([evaluation, str(cases), *others]).encode()).hexdigest()[:16]
-        files = [
-            resolver.home.root / "claims" / node.name / folder.name / f"{name}.json"
-            for node, folder in zip(nodes, folders, strict=True)
-        ]
-        asked = settings(resolver, evaluation, options)
-        rows = [row for file in files if (row := read_json(file)) is not None and row["asked"] == asked]
-        if len(rows) == len(files):
-            return [Score.from_json(row["score"]) for row in rows]
-        if not self._take:
-            return []
-        if self._progress is not None:
-            self._progress(self._seed, " and ".join(node.name for node in nodes), evaluation)
-        scores = self._run(nodes, folders, evaluation, options)
-        for file, score in zip(files, scores, strict=True):
-            write_json(file, {"evaluation": evaluation, "asked": asked, "score": score.to_json()})
-        return scores
+    def take(self, run: _Run) -> None:
+        """Score the models now, and keep it."""
+        if len(run.models) > 1:
+            run.keep(score_together(self.resolver, run.folders, run.evaluation, run.options))
+            return
+        (folder,) = run.folders
+        if self._loaded is None or self._loaded[0] != folder:
+            self._loaded = (folder, Evaluator(self.resolver, folder))
+        run.keep([self._loaded[1].score(run.evaluation, run.options)])
 
-    def _run(
-        self, nodes: Sequence[Node], folders: Sequence[Path], evaluation: str, options: EvalOptions
-    ) -> list[Score]:
-        if len(nodes) > 1:
-            return score_together(self._resolver, folders, evaluation, options)
-        if self._loaded is None or self._loaded[0] != nodes[0].name:
-            self._loaded = (nodes[0].name, Evaluator(self._resolver, folders[0]))
-        return [self._loaded[1].score(evaluation, options)]
+    def _is_built(self, model: str) -> bool:
+        return model in self.resolver.recipe.models and self.resolver.standing(Node("model", model)).built
+
+    def _run(self, models: tuple[str, ...], evaluation: str, options: EvalOptions) -> _Run:
+        folders = tuple(self.resolver.path(Node("model", model)) for model in models)
+        named = [evaluation, str(options.cases), *(folder.name for folder in folders if len(folders) > 1)]
+        file = hashlib.sha256(" ".join(named).encode()).hexdigest()[:16]
+        kept = self.resolver.home.root / "claims"
+        return _Run(
+            models,
+            folders,
+            evaluation,
+            options,
+            settings(self.resolver, evaluation, options),
+            tuple(kept / model / f.name / f"{file}.json" for model, f in zip(models, folders, strict=True)),
+        )
+
+
+def _take(runs: Sequence[tuple[_World, _Run]], progress: Callable[[Taking], None] | None) -> None:
+    """Take what is missing, each once though several claims ask for it."""
+    missing = {run.files: (world, run) for world, run in runs if not run.kept()}
+    for done, (world, run) in enumerate(missing.values()):
+        if progress is not None:
+            progress(Taking(done, len(missing), world.seed, run.models, run.evaluation))
+        world.take(run)
 
 
 def _needs(claim: Claim) -> Iterator[tuple[str, str]]:

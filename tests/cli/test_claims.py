@@ -42,6 +42,17 @@ def test_scores_are_taken_once(home: Home, capsys: pytest.CaptureFixture[str]) -
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
 
 
+def test_without_a_terminal_each_score_that_is_taken_is_a_line(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["claims", "language-modelling", "--threads", "1"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["[1/2", "[2/2"]
+    assert lines[0].endswith("world 0: bits-per-byte:prose-en of davinci")
+    assert run(["claims", "language-modelling", "--threads", "1"]) == 0
+    assert not capsys.readouterr().err
+
+
 def test_claims_of_models_that_are_not_there_are_not_built(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,11 +51,11 @@ def problems(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path
 
 
-def judged(home: Home, data: Path) -> tuple[Verdict, list[str]]:
-    """The verdict, and the models that were scored for it."""
-    heard: list[str] = []
+def judged(home: Home, data: Path) -> tuple[Verdict, list[claims.Taking]]:
+    """The verdict, and the scores that were taken for it."""
+    heard: list[claims.Taking] = []
     _, (verdict,) = claims.verdicts(
-        load(TINY), home, tiny_options(data), [0], progress=lambda seed, models, name: heard.append(models)
+        load(TINY), home, tiny_options(data), [0], progress=lambda score: heard.append(score)
     )
     return verdict, heard
 
@@ -79,11 +79,11 @@ def test_two_models_answer_in_turns_where_the_clock_decides(
 
 def test_the_speeds_of_two_models_are_kept_as_a_pair(copied: Home, problems: Path) -> None:
     first, scored = judged(copied, problems)
-    assert scored == ["code-davinci and davinci"]
+    assert [score.models for score in scored] == [("code-davinci", "davinci")]
     assert (first.n, first.claim.id) == (3, "faster")
     assert first.effect is not None
     assert judged(copied, problems) == (first, [])
     next((copied.root / "claims" / "davinci").rglob("*.json")).unlink()
     again, scored = judged(copied, problems)
-    assert scored == ["code-davinci and davinci"]
+    assert [score.models for score in scored] == [("code-davinci", "davinci")]
     assert again.effect != first.effect  # both were measured anew
