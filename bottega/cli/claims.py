@@ -70,7 +70,7 @@ def claims(
             raise UserError(f"there is no claim {wanted!r}{did_you_mean(wanted, known)}")
     options = replace(options, device=device, threads=threads)
     seeds = world_seed or [options.world(family)]
-    with _Watched(Console(stderr=True)) as watched:
+    with _Watched(Console(stderr=True), worlds=len(seeds)) as watched:
         rules, found = verdicts(family, Home(), options, seeds, only=ids or (), progress=watched.taking)
     if as_json:
         print_json({"recipe": family.name, "world_seeds": seeds, "claims": [_row(v, seeds) for v in found]})
@@ -89,7 +89,7 @@ def claims(
 class _Watched:
     """The scores as they are taken: a bar with the time left in a terminal, else a line for each."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, worlds: int) -> None:
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -100,7 +100,7 @@ class _Watched:
             TimeRemainingColumn,
         )
 
-        self._console, self._began = console, time.monotonic()
+        self._console, self._worlds, self._began = console, worlds, time.monotonic()
         self._bar = Progress(
             *(SpinnerColumn(), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()),
             *(TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.description}")),
@@ -119,7 +119,9 @@ class _Watched:
         self._bar.stop()
 
     def taking(self, score: Taking) -> None:
-        what = f"world {score.world_seed}: {score.evaluation} of {' and '.join(score.models)}"
+        what = f"{score.evaluation} of {' and '.join(score.models)}"
+        if self._worlds > 1:
+            what = f"world {score.world_seed}: {what}"
         self._bar.update(self._task, completed=score.done, total=score.total, description=what)
         if not self._console.is_terminal:
             spent = time.monotonic() - self._began

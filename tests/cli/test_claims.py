@@ -48,7 +48,7 @@ def test_without_a_terminal_each_score_that_is_taken_is_a_line(
     assert run(["claims", "language-modelling", "--threads", "1"]) == 0
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(",")[0] for line in lines] == ["[1/2", "[2/2"]
-    assert lines[0].endswith("world 0: bits-per-byte:prose-en of davinci")
+    assert lines[0].endswith(" s] bits-per-byte:prose-en of davinci")
     assert run(["claims", "language-modelling", "--threads", "1"]) == 0
     assert not capsys.readouterr().err
 
