@@ -12,6 +12,9 @@ app = typer.Typer(
     help="Look at data before training on them.", no_args_is_help=True, rich_markup_mode="markdown"
 )
 
+_FIELD = "NAME=FIELD, such as prompt=question or 'text={{title}}: {{body}}'"
+_PATTERN = "FIELD=PATTERN, such as language=zh or 'template=*_summary'"
+
 
 @app.callback()
 def _group() -> None:
@@ -22,6 +25,7 @@ def _group() -> None:
     epilog="Examples:\n\n`bottega data inspect file:chats/*.jsonl.gz`\n\n"
     "`bottega data inspect school:prose-en`\n\n"
     "`bottega data inspect qa.jsonl --field prompt=question --field completion=answer`\n\n"
+    "`bottega data inspect reviews.csv --only 'language=zh*' --without rating=3`\n\n"
     "`bottega data inspect python:stdlib --tokenizer davinci`"
 )
 def inspect(
@@ -43,6 +47,22 @@ def inspect(
             "several times.",
         ),
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="FIELD=PATTERN",
+            help="Only rows whose field matches; may be given several times, for one field or several.",
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without",
+            metavar="FIELD=PATTERN",
+            help="No rows whose field matches; may be given several times.",
+        ),
+    ] = None,
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Allow rows of different shapes in one file.")
     ] = False,
@@ -61,7 +81,14 @@ def inspect(
 
     uri = f"file:{source}" if ":" not in source or Path(source).exists() else source
     found = look(
-        SourceSpec(uri=uri, shape=shape, fields=_fields(field or []), mixed=mixed),
+        SourceSpec(
+            uri=uri,
+            shape=shape,
+            fields=dict(_pairs(field, "--field", _FIELD)),
+            only=_patterns(only, "--only"),
+            without=_patterns(without, "--without"),
+            mixed=mixed,
+        ),
         ReadOptions(world_seed=world_seed, data=data),
         count_tokens=_counter(tokenizer),
         limit=limit,
@@ -69,17 +96,22 @@ def inspect(
     Console().print(render(found))
 
 
-def _fields(given: list[str]) -> dict[str, str]:
-    """The fields of ``--field NAME=FIELD``, as a recipe's ``fields`` has them."""
-    found = {}
-    for pair in given:
+def _pairs(given: list[str] | None, option: str, form: str) -> list[tuple[str, str]]:
+    """What an option NAME=VALUE was given as."""
+    found = []
+    for pair in given or ():
         name, mark, value = pair.partition("=")
         if not (name and mark and value):
-            raise typer.BadParameter(
-                f"{pair!r} is not NAME=FIELD, such as prompt=question or 'text={{title}}: {{body}}'",
-                param_hint="--field",
-            )
-        found[name] = value
+            raise typer.BadParameter(f"{pair!r} is not {form}", param_hint=option)
+        found.append((name, value))
+    return found
+
+
+def _patterns(given: list[str] | None, option: str) -> dict[str, list[str]]:
+    """The patterns by field, as a recipe's ``only`` and ``without`` have them."""
+    found: dict[str, list[str]] = {}
+    for name, pattern in _pairs(given, option, _PATTERN):
+        found.setdefault(name, []).append(pattern)
     return found
 
 

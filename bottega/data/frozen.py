@@ -71,6 +71,7 @@ class SourceManifest:
     near_duplicates: int
     leaks: int  # held-out records dropped because training has their content
     pinned: str | None  # the hub's commit
+    filtered: int = 0  # rows that `only` and `without` left out
 
     @property
     def records(self) -> int:
@@ -331,6 +332,7 @@ class _Freezing:
             near_duplicates=kept.near,
             leaks=kept.leaks,
             pinned=report.pinned.get(spec.uri),
+            filtered=report.filtered,
         )
 
 
@@ -346,6 +348,7 @@ def _why_nothing(source: SourceManifest) -> str:
     reasons = {
         "rows read": source.rows,
         "bad": source.bad_rows,
+        "left out by `only` and `without`": source.filtered,
         "left out for their licence (--include-nc and --include-unclear let more in)": sum(
             source.left_out.values()
         ),

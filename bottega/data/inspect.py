@@ -80,6 +80,7 @@ class Inspection:
     sample: str
     seconds: float
     pinned: str | None = None
+    filtered: int = 0  # rows that `only` and `without` left out
 
 
 @dataclass
@@ -173,6 +174,7 @@ def inspect(
         sample=sample,
         seconds=time.monotonic() - started,
         pinned=report.pinned.get(spec.uri),
+        filtered=report.filtered,
     )
 
 
@@ -256,6 +258,8 @@ def render(inspection: Inspection) -> RenderableType:
     scope = "" if one.complete else " (the first ones only)"
     fact("source", one.uri + (f" at {one.pinned}" if one.pinned else ""))
     fact("rows", f"{one.rows:,} read in {one.seconds:.1f} s{scope}")
+    if one.filtered:
+        fact("left out", f"{one.filtered:,} rows, by `only` and `without`")
     fact("records", _shares(one.kinds, one.records))
     fact("shapes", ", ".join(one.shapes) or "none")
     fact("languages", _shares(one.languages, one.records))

@@ -9,9 +9,10 @@ fields carry other names maps them (``fields = {prompt = "question", completion 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from bottega.data.conversations import CONVERSATION_SHAPES, DOCUMENT_SHAPES
@@ -57,16 +58,44 @@ class FieldMap:
         return _HOLE.sub(lambda hole: _as_text(self._find(row, hole[1], name)), template)
 
     def _find(self, row: Fields, path: str, name: str) -> object:
-        if path in row:
-            return row[path]
-        value: object = row
-        for step in path.split("."):
-            if not isinstance(value, dict) or step not in value:
-                raise ShapeError(
-                    f"the field `{path}`, mapped to `{name}`, is missing; fields found: {_names(row)}"
-                )
-            value = value[step]
-        return value
+        return _value_at(row, path, f"mapped to `{name}`")
+
+
+@dataclass(frozen=True)
+class RowFilter:
+    """Which rows of a source are wanted, by patterns (``*``, ``?``, ``[abc]``) for the row's own fields.
+
+    A row is wanted where each field of ``only`` matches one of its patterns and no field of ``without`` does.
+    """
+
+    only: Mapping[str, Sequence[str]]
+    without: Mapping[str, Sequence[str]]
+
+    def __bool__(self) -> bool:
+        return bool(self.only or self.without)
+
+    def __call__(self, row: Fields) -> bool:
+        """Whether the row is wanted. Raises ``ShapeError`` for a field that the row lacks."""
+        return all(_matches(row, *one, "only") for one in self.only.items()) and not any(
+            _matches(row, *one, "without") for one in self.without.items()
+        )
+
+
+def _matches(row: Fields, path: str, patterns: Sequence[str], key: str) -> bool:
+    value = _as_text(_value_at(row, path, f"named by `{key}`"))
+    return any(fnmatchcase(value, pattern) for pattern in patterns)
+
+
+def _value_at(row: Fields, path: str, why: str) -> object:
+    """The value of a field, or along a path into one; ``why`` it is looked for stands in the error."""
+    if path in row:
+        return row[path]
+    value: object = row
+    for step in path.split("."):
+        if not isinstance(value, dict) or step not in value:
+            raise ShapeError(f"the field `{path}`, {why}, is missing; fields found: {_names(row)}")
+        value = value[step]
+    return value
 
 
 def find_shape(row: Fields, asked: str | None = None) -> Shape:

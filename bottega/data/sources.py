@@ -24,12 +24,13 @@ from bottega.data.lines import BadRowError
 from bottega.data.readers import Reading, Row, read_rows
 from bottega.data.records import Origin, Record
 from bottega.data.rows import Shape, ShapeError
-from bottega.data.shapes import FieldMap, find_shape, named_shape
+from bottega.data.shapes import FieldMap, RowFilter, find_shape, named_shape
 from bottega.data.splits import is_heldout
 from bottega.errors import UserError
 
 Split = Literal["train", "heldout", "all"]
 _BAD_ROWS_KEPT = 100
+_WITH_ROWS = ("file:", "hf:")
 
 
 class SourceSpec(BaseModel):
@@ -57,6 +58,13 @@ class SourceSpec(BaseModel):
         Field(
             description='a shape\'s fields by the row\'s names: prompt = "question", text = "{title}: {x}"'
         ),
+    ] = {}
+    only: Annotated[
+        dict[str, list[str]],
+        Field(description='read only rows whose field matches one of these patterns: lang = ["en", "zh*"]'),
+    ] = {}
+    without: Annotated[
+        dict[str, list[str]], Field(description="leave out rows whose field matches one of these patterns")
     ] = {}
     mixed: Annotated[bool, Field(description="allow rows of different shapes in one file")] = False
     shuffle: Annotated[
@@ -93,6 +101,7 @@ class ReadReport:
     records: int = 0  # that came out: of the split asked for, under the cap
     bad_rows: int = 0
     bad: list[BadRowError] = field(default_factory=list)  # the first hundred
+    filtered: int = 0  # rows that `only` and `without` left out
     left_out: Counter[str] = field(default_factory=Counter)  # licence -> rows
     licences: Counter[str] = field(default_factory=Counter)  # licence -> rows let in
     shapes: Counter[str] = field(default_factory=Counter)
@@ -153,6 +162,8 @@ def open_source(spec: SourceSpec, options: ReadOptions, report: ReadReport | Non
     scheme = _scheme(spec.uri)
     if spec.shape is not None:
         named_shape(spec.shape)
+    if (spec.only or spec.without) and not spec.uri.startswith(_WITH_ROWS):
+        raise UserError(f"{spec.uri}: `only` and `without` look at the fields of rows, and it has none")
     records = _licensed(scheme.read(spec, options, report), spec, options, report)
     if not scheme.own_splits and options.split != "all":
         wanted = options.split == "heldout"
@@ -232,6 +243,11 @@ def _licensed(
             report.left_out[licence] += 1
     if report.left_out and not report.licences:
         raise NothingLicensedError(f"{spec.uri}: {_nothing_left(report.left_out)}")
+    if report.filtered and report.filtered + report.bad_rows == report.rows:
+        names = ", ".join(f"`{name}`" for name in {**spec.only, **spec.without})
+        raise UserError(
+            f"{spec.uri}: `only` and `without` left out all {report.filtered:,} rows; what does {names} hold?"
+        )
 
 
 def _may_use(licence: str, options: ReadOptions) -> bool:
@@ -285,10 +301,15 @@ def read_records(
 ) -> Iterator[Record]:
     """The records of one file's rows. A file has one shape, unless the source says ``mixed``."""
     mapped = FieldMap(spec.fields) if spec.fields else None
+    wanted = RowFilter(spec.only, spec.without)
     expected: Shape | None = None
     since = 0
     for row in rows:
         try:
+            if wanted and not wanted(row.fields):
+                report.rows += 1
+                report.filtered += 1
+                continue
             fields = row.fields if mapped is None else mapped(row.fields)
             shape = find_shape(fields, spec.shape)
             if expected is None or spec.mixed:

@@ -213,7 +213,8 @@ def _draws(score: Score, seed: int) -> Draws:
 def _effect_fails(claim: Claim, effect: float, low: float, high: float, nothing: float) -> str:
     sign = 1.0 if claim.direction == "higher" else -1.0
     if sign * effect < sign * claim.minimum_effect:
-        return f"the effect {effect:+.3f} falls short of {claim.minimum_effect:+.3f}"
+        side = "falls short of" if claim.direction == "higher" else "is above"
+        return f"the effect {_exactly(effect, claim)} {side} {_exactly(claim.minimum_effect, claim)}"
     worse_end = low if claim.direction == "higher" else high
     if claim.effect == "kept":
         margin = claim.margin or 0.0
@@ -221,6 +222,11 @@ def _effect_fails(claim: Claim, effect: float, low: float, high: float, nothing:
     if claim.effect == "value":
         return "" if sign * worse_end > sign * nothing else "the interval reaches beyond the bound"
     return "" if sign * worse_end > sign * nothing else 'the interval includes "no effect"'
+
+
+def _exactly(value: float, claim: Claim) -> str:
+    """An effect in a sentence: finer than in a table, where two that round alike may be compared."""
+    return f"× {value:.3f}" if claim.effect == "ratio" else effect_text(value, claim.effect)
 
 
 def _enough(claim: Claim, n: int, error: float, nothing: float, tail: float) -> int | None:

@@ -97,7 +97,9 @@ def tokenizer_key(spec: TokenizerSpec, datasets: Sequence[str]) -> str:
 
 def dataset_identity(spec: DatasetSpec, options: Mapping[str, Any]) -> str:
     """What a recipe and its options ask of a dataset, whatever its sources hold at the moment."""
-    asked = spec.model_dump(mode="json", exclude={"cutoff"})
+    # Of a source only what it says: a key that comes to be known later changes no dataset that lacks it.
+    asked = spec.model_dump(mode="json", exclude={"cutoff", "sources"})
+    asked["sources"] = [source.model_dump(mode="json", exclude_defaults=True) for source in spec.sources]
     return digest({"version": FREEZE_VERSION, "spec": asked, "options": dict(options)})
 
 

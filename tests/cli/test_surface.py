@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -201,6 +202,20 @@ def test_data_inspect_takes_the_fields_that_a_recipe_would(
     assert "`nothing`, mapped to `text`, is missing" in capsys.readouterr().out
     assert run(["data", "inspect", str(file), "--field", "text"]) == USER_ERROR
     assert "is not NAME=FIELD, such as prompt=question" in capsys.readouterr().err
+
+
+def test_data_inspect_picks_the_rows_that_a_recipe_would(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "pages.jsonl"
+    rows = [{"text": name, "kind": name[:4], "license": "MIT"} for name in ("news one", "news two", "poem")]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(["data", "inspect", str(file), "--only", "kind=news", "--without", "text=*two"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 rows, by `only` and `without`" in shown
+    assert "Document 1 (100%)" in shown
+    assert run(["data", "inspect", str(file), "--only", "kind"]) == USER_ERROR
+    assert "is not FIELD=PATTERN, such as language=zh" in capsys.readouterr().err
 
 
 def test_data_inspect_of_nothing_is_a_users_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,6 +84,20 @@ def test_the_manifest_says_what_went_in_and_what_did_not(tmp_path: Path) -> None
     )
 
 
+def test_the_manifest_counts_rows_that_a_filter_left_out(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "x.jsonl", many(50))
+    spec = SourceSpec(uri=f"file:{path}", without={"text": ["*1*"]})
+    (source,) = freeze([spec], tmp_path / "out", ReadOptions()).sources
+    left_out = sum("1" in row["text"] for row in many(50))
+    assert source.filtered == left_out > 0
+    assert (source.rows, source.records) == (50, 50 - left_out)
+    file = tmp_path / "out" / "manifest.json"
+    written = json.loads(file.read_text())
+    del written["sources"][0]["filtered"]  # as datasets were written before there was a filter
+    file.write_text(json.dumps(written))
+    assert FrozenDataset(tmp_path / "out").manifest.sources[0].filtered == 0
+
+
 def test_the_digest_is_of_the_content_alone(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "here" / "x.jsonl.gz", many(200))
     there = write_jsonl(tmp_path / "there" / "deep" / "x.jsonl.gz", many(200))

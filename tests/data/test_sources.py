@@ -93,6 +93,33 @@ def test_fields_are_mapped_by_the_source(tmp_path: Path) -> None:
     assert texts(read(path, fields={"text": "{title}\n\n{text}"})) == ["T\n\nbody"]
 
 
+def test_rows_are_picked_by_their_fields_and_the_others_counted(tmp_path: Path) -> None:
+    rows = [
+        {"text": "one", "meta": {"lang": "zh-Hans", "year": 2020}},
+        {"text": "two", "meta": {"lang": "zh-Hant", "year": 2021}},
+        {"text": "three", "meta": {"lang": "en", "year": 2020}},
+        {"text": "four", "meta": {"lang": "fr", "year": 2020}},
+    ]
+    path = write_jsonl(tmp_path / "x.jsonl", rows)
+    only = {"meta.lang": ["zh*", "en"]}
+    assert texts(read(path, only=only)) == ["one", "two", "three"]
+    assert texts(read(path, only=only, without={"meta.year": ["2021"]})) == ["one", "three"]
+    assert texts(read(path, without={"meta.lang": ["zh-Han?"]})) == ["three", "four"]
+    assert texts(read(path, only=only | {"meta.year": ["2021"]}, fields={"text": "text"})) == ["two"]
+    _, report = read_with_report(path, EVERYTHING, only=only)
+    assert (report.rows, report.records, report.filtered) == (4, 3, 1)
+
+
+def test_a_filter_that_leaves_nothing_or_cannot_work_is_an_error(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "x.jsonl", [{"text": "one", "lang": "en"}, {"text": "two"}])
+    with pytest.raises(UserError, match=r"line 2: the field `lang`, named by `without`, is missing; .* text"):
+        read(path, without={"lang": ["zh"]})
+    with pytest.raises(UserError, match=r"left out all 2 rows; what does `text` hold\?"):
+        read(path, only={"text": ["three"]})
+    with pytest.raises(UserError, match="school:prose-en: `only` and `without` look at the fields of rows"):
+        read("school:prose-en", only={"text": ["*"]}, records=1)
+
+
 def test_a_registered_scheme_is_opened_with_the_options() -> None:
     def countdown(uri: str, options: ReadOptions) -> Iterator[Record]:
         for number in range(3):

@@ -73,7 +73,7 @@ def test_the_schools_claims_load_and_name_evaluations_that_exist() -> None:
 
 
 def test_every_claim_that_can_be_judged_has_a_twin_on_real_data() -> None:
-    from bottega.evals.registry import expand
+    from bottega.evals.registry import dataset_of, expand
     from bottega.lineage.recipe import load
 
     recipe = load("open-cpu")
@@ -83,11 +83,15 @@ def test_every_claim_that_can_be_judged_has_a_twin_on_real_data() -> None:
     built = [(claim.id, claim.model) for claim in claims if claim.built]
     assert [(twin.id, twin.model) for twin in twins][: len(built)] == built
     assert {twin.id for twin in twins[len(built) :]} == ONLY_REAL
+    frozen = {use.dataset for model in recipe.models.values() for use in model.data}
+    frozen |= {dataset_of(name) for model in recipe.models for name in recipe.evaluations(model)}
     for twin in twins:
+        assert twin.built
         assert twin.model in recipe.models
         assert twin.against is None or twin.against.startswith("floor:") or twin.against in recipe.models
         for names in evaluation_names(twin):
             assert tuple(expand(names, recipe.datasets)) == names
+            assert {dataset_of(name) for name in names} & set(recipe.datasets) <= frozen
 
 
 def test_a_large_effect_is_shown() -> None:
@@ -109,6 +113,11 @@ def test_an_effect_below_the_minimum_is_not_shown_however_sure() -> None:
     verdict = judged([world(child=120, parent=60)], minimum_effect=0.4)
     assert verdict.status == "not shown"
     assert verdict.reason == "the effect +0.300 falls short of +0.400"
+
+
+def test_a_ratio_that_should_be_lower_is_told_as_a_ratio() -> None:
+    verdict = judged([world(child=120, parent=60)], direction="lower", effect="ratio", minimum_effect=1.0)
+    assert verdict.reason == "the effect × 2.000 is above × 1.000"
 
 
 def test_a_claim_that_is_not_shown_says_how_many_cases_it_needs() -> None:

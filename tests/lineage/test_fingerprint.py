@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recipes.tiny import TINY, tiny_options
 
-from bottega.lineage.fingerprint import canonical, dataset_key, digest
+from bottega.lineage.fingerprint import canonical, dataset_identity, dataset_key, digest
 from bottega.lineage.graph import Node
 from bottega.lineage.home import Home
 from bottega.lineage.recipe import DatasetSpec, parse
@@ -104,6 +104,15 @@ def test_a_file_that_changed_is_frozen_again(copied: Home, data: Path, tmp_path:
     assert not resolver.standing(Node("dataset", "code")).built
     assert resolver.standing(Node("dataset", "prose")).built
     assert stale(copied, moved, text) == {"code-davinci"}  # until it is frozen, nobody knows
+
+
+def test_a_key_at_its_default_asks_for_nothing_else() -> None:
+    def identity(**said: object) -> str:
+        source = {"uri": "file:x.jsonl", **said}
+        return dataset_identity(DatasetSpec.model_validate({"sources": [source]}), {})
+
+    assert identity() == identity(only={}, without={}, weight=1.0)
+    assert len({identity(), identity(only={"a": ["b"]}), identity(without={"a": ["b"]})}) == 3
 
 
 def test_a_local_hub_folder_that_changed_is_frozen_again(tmp_path: Path) -> None:

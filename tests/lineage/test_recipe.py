@@ -57,6 +57,15 @@ def test_every_shipped_recipe_is_sound() -> None:
         assert load(name).name == name
 
 
+def test_no_model_of_the_open_family_reads_the_wordings_held_back_for_its_claim() -> None:
+    datasets = load("open-cpu").datasets
+    (held_back,) = datasets["other-wordings"].sources
+    for name, dataset in datasets.items():
+        if name != "other-wordings":
+            readers = [source for source in dataset.sources if source.uri == held_back.uri]
+            assert all(source.without == held_back.only for source in readers)
+
+
 @pytest.mark.parametrize(
     ("control", "model", "differs", "same_data"),
     [
