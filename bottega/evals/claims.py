@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from bottega.errors import UserError
 from bottega.evals.registry import is_evaluation
@@ -69,6 +69,16 @@ class Claim(_Table):
     above_floors: bool
     built: bool
     twin: str = ""  # what says the same on real data
+
+    @model_validator(mode="after")
+    def _what_is_kept_may_fall_but_need_not_rise(self) -> Claim:
+        sign = 1.0 if self.direction == "higher" else -1.0
+        if self.effect == "kept" and sign * self.minimum_effect > 0.0:
+            raise ValueError(
+                f"{self.id}: of what is kept, minimum_effect is the loss that is allowed; write "
+                f"{-self.minimum_effect:g}"
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True)

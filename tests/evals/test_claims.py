@@ -169,6 +169,11 @@ def test_a_score_at_the_ceiling_proves_nothing() -> None:
     assert "is not between 2% and 98%" in judged([world(child=199, parent=100)]).reason
 
 
+def test_what_is_kept_need_not_have_gained() -> None:
+    with pytest.raises(UserError, match=r"one: of what is kept, minimum_effect is the loss .* write -0\.05"):
+        judged([world(child=100, parent=100)], effect="kept", minimum_effect=0.05, margin=0.1)
+
+
 def test_kept_needs_its_interval_inside_the_margin() -> None:
     kept = {"effect": "kept", "minimum_effect": -0.03}
     assert judged([world(child=100, parent=100)], **kept, margin=0.2).status == "shown"
