@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bottega.evals.claims import FLOOR, Claim, Rules, Verdict, evaluation_names, judge, load_claims
 from bottega.evals.registry import EvalOptions, by_the_clock, dataset_of
-from bottega.evals.score import Score
+from bottega.evals.score import Score, missing_score
 from bottega.lineage.evaluation import Evaluator, options_of, score_together, settings
 from bottega.lineage.graph import Node
 from bottega.lineage.home import Home, read_json, write_json
@@ -95,6 +95,11 @@ class _World:
     def scores(self, claim: Claim) -> dict[str, dict[str, Score]]:
         """What is kept of what the claim needs, by model and evaluation."""
         found: dict[str, dict[str, Score]] = {}
+        for model, evaluation in _needs(claim):
+            if self._is_built(model):
+                scores = found.setdefault(model, {})
+                if dataset := self._not_frozen(evaluation):
+                    scores[evaluation] = missing_score(evaluation, f"the dataset {dataset} is not built")
         for run in self.runs(claim):
             for model, score in zip(run.models, run.kept(), strict=False):
                 found.setdefault(model, {})[run.evaluation] = score
@@ -105,9 +110,7 @@ class _World:
         options = replace(options_of(self.resolver), cases=claim.n, documents=claim.n)
         for models, evaluation in _together(_needs(claim)):
             built = tuple(filter(self._is_built, models))
-            dataset = dataset_of(evaluation)
-            frozen = dataset not in self.resolver.recipe.datasets or dataset in options.datasets
-            if built and frozen:
+            if built and not self._not_frozen(evaluation):
                 yield self._run(built, evaluation, options)
 
     def take(self, run: _Run) -> None:
@@ -122,6 +125,13 @@ class _World:
 
     def _is_built(self, model: str) -> bool:
         return model in self.resolver.recipe.models and self.resolver.standing(Node("model", model)).built
+
+    def _not_frozen(self, evaluation: str) -> str | None:
+        """The dataset of the recipe that the evaluation reads, where it does not stand."""
+        dataset = dataset_of(evaluation)
+        if dataset is None or dataset not in self.resolver.recipe.datasets:
+            return None
+        return None if self.resolver.standing(Node("dataset", dataset)).built else dataset
 
     def _run(self, models: tuple[str, ...], evaluation: str, options: EvalOptions) -> _Run:
         folders = tuple(self.resolver.path(Node("model", model)) for model in models)

@@ -13,7 +13,7 @@ from bottega.evals import speed
 from bottega.evals.claims import Verdict, parse_claims
 from bottega.lineage import claims
 from bottega.lineage.home import Home
-from bottega.lineage.recipe import load
+from bottega.lineage.recipe import load, parse
 
 FASTER = """
 [verdict]
@@ -58,6 +58,20 @@ def judged(home: Home, data: Path) -> tuple[Verdict, list[claims.Taking]]:
         load(TINY), home, tiny_options(data), [0], progress=lambda score: heard.append(score)
     )
     return verdict, heard
+
+
+def test_a_dataset_that_does_not_stand_is_why_there_is_no_score(
+    copied: Home, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = '\n[datasets.unread]\nsources = ["file:$DATA/prose.jsonl"]\ndedup = "none"\n'
+    recipe = parse(TINY.read_text(encoding="utf-8") + table, "tiny.toml")
+    text = FASTER.replace("tokens-per-second", "bits-per-byte").replace("file:$DATA/problems.jsonl", "unread")
+    monkeypatch.setattr(claims, "load_claims", lambda name: parse_claims(text))
+    _, (verdict,) = claims.verdicts(recipe, copied, tiny_options(data), [0])
+    assert (verdict.status, verdict.reason) == (
+        "not built",
+        "code-davinci has no score bits-per-byte:unread: the dataset unread is not built",
+    )
 
 
 def test_two_models_answer_in_turns_where_the_clock_decides(
