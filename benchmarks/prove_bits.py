@@ -42,7 +42,9 @@ def prepare(folder: Path, uri: str, records: int, heldout_documents: int) -> Non
     def texts(split: Any) -> Iterator[str]:
         spec = SourceSpec(uri=uri)
         fraction = 0.01 if not has_own_splits(spec) else 0.0
-        for record in open_source(spec, ReadOptions(split=split, heldout_fraction=fraction)):
+        # Nothing that is trained here is kept, so that licences keep no rows out.
+        read = ReadOptions(split=split, heldout_fraction=fraction, include_nc=True, include_unclear=True)
+        for record in open_source(spec, read):
             if isinstance(record, Document):
                 yield record.text
 
@@ -159,7 +161,9 @@ def apart(folder: Path, given: argparse.Namespace, who: str, seed: int, rate: fl
     )
     lines = done.stdout.splitlines()
     print("\n".join(line for line in lines if not line.startswith("BITS ")), flush=True)
-    return next(float(line.split()[1]) for line in lines if line.startswith("BITS "))
+    bits = next(float(line.split()[1]) for line in lines if line.startswith("BITS "))
+    print(f"{who}{f' at {rate:g}' if rate else ''}, seed {seed}: {bits:.4f} bits per byte", flush=True)
+    return bits
 
 
 def main() -> None:

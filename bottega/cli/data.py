@@ -12,7 +12,7 @@ app = typer.Typer(
     help="Look at data before training on them.", no_args_is_help=True, rich_markup_mode="markdown"
 )
 
-_FIELD = "NAME=FIELD, such as prompt=question or 'text={{title}}: {{body}}'"
+_FIELD = "NAME=FIELD, such as prompt=question or 'text={title}: {body}'"
 _PATTERN = "FIELD=PATTERN, such as language=zh or 'template=*_summary'"
 
 

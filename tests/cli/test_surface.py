@@ -201,7 +201,8 @@ def test_data_inspect_takes_the_fields_that_a_recipe_would(
     assert run(["data", "inspect", str(file), "--field", "text=nothing"]) == 0
     assert "`nothing`, mapped to `text`, is missing" in capsys.readouterr().out
     assert run(["data", "inspect", str(file), "--field", "text"]) == USER_ERROR
-    assert "is not NAME=FIELD, such as prompt=question" in capsys.readouterr().err
+    told = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "is not NAME=FIELD, such as prompt=question or 'text={title}: {body}'" in told
 
 
 def test_data_inspect_picks_the_rows_that_a_recipe_would(
