@@ -119,13 +119,15 @@ class _Watched:
         self._bar.stop()
 
     def taking(self, score: Taking) -> None:
+        from bottega.lineage.readme import duration
+
         what = f"{score.evaluation} of {' and '.join(score.models)}"
         if self._worlds > 1:
             what = f"world {score.world_seed}: {what}"
         self._bar.update(self._task, completed=score.done, total=score.total, description=what)
         if not self._console.is_terminal:
-            spent = time.monotonic() - self._began
-            typer.echo(f"[{score.done + 1}/{score.total}, {spent:.0f} s] {what}", err=True)
+            spent = duration(time.monotonic() - self._began)
+            typer.echo(f"[{score.done + 1}/{score.total}, {spent}] {what}", err=True)
 
 
 def _not_built(found: list[Verdict]) -> dict[str, list[str]]:

@@ -105,9 +105,10 @@ class Verdict:
         return said
 
 
-def effect_text(value: float, effect: str) -> str:
-    """An effect, or an end of its interval, as people read it: a ratio as a factor, else with its sign."""
-    return f"× {value:.2f}" if effect == "ratio" else f"{value:+.3f}"
+def effect_text(value: float, effect: str, *, places: int = 2) -> str:
+    """An effect, or an end of its interval, as people read it: a ratio as a factor with so many places, else
+    with its sign."""
+    return f"× {value:.{places}f}" if effect == "ratio" else f"{value:+.3f}"
 
 
 def load_claims(name: ClaimsName = "school") -> tuple[Rules, tuple[Claim, ...]]:
@@ -224,7 +225,9 @@ def _effect_fails(claim: Claim, effect: float, low: float, high: float, nothing:
     sign = 1.0 if claim.direction == "higher" else -1.0
     if sign * effect < sign * claim.minimum_effect:
         side = "falls short of" if claim.direction == "higher" else "is above"
-        return f"the effect {_exactly(effect, claim)} {side} {_exactly(claim.minimum_effect, claim)}"
+        # Two that round alike may be compared, so that a ratio is told finer than in a table.
+        found, least = (effect_text(v, claim.effect, places=3) for v in (effect, claim.minimum_effect))
+        return f"the effect {found} {side} {least}"
     worse_end = low if claim.direction == "higher" else high
     if claim.effect == "kept":
         margin = claim.margin or 0.0
@@ -232,11 +235,6 @@ def _effect_fails(claim: Claim, effect: float, low: float, high: float, nothing:
     if claim.effect == "value":
         return "" if sign * worse_end > sign * nothing else "the interval reaches beyond the bound"
     return "" if sign * worse_end > sign * nothing else 'the interval includes "no effect"'
-
-
-def _exactly(value: float, claim: Claim) -> str:
-    """An effect in a sentence: finer than in a table, where two that round alike may be compared."""
-    return f"× {value:.3f}" if claim.effect == "ratio" else effect_text(value, claim.effect)
 
 
 def _enough(claim: Claim, n: int, error: float, nothing: float, tail: float) -> int | None:
