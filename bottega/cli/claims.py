@@ -79,11 +79,14 @@ def claims(
     console = Console()
     # A pipe has no width to fit into, and the default would be a narrow one.
     console = console if console.is_terminal else Console(width=PIPE_WIDTH)
-    console.print(_table(judged, rules, seeds, language))
+    if judged:
+        console.print(_table(judged, rules, seeds, language))
     for reason, ids_of in _not_built(found).items():
         console.print(f"not built ({reason}): {', '.join(ids_of)}", style="dim", highlight=False)
     shown = sum(verdict.status == "shown" for verdict in judged)
     console.print(f"{shown} of {len(judged)} claims are shown; {len(found) - len(judged)} are not built.")
+    if not judged and not ids:
+        console.print(f"Build the family: bottega up --recipe {recipe or family.name}")
 
 
 class _Watched:

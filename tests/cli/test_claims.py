@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,16 @@ def test_claims_of_models_that_are_not_there_are_not_built(
     found = claims(capsys, "code", "finds-harm", "small-coder-is-fast")
     assert {row["verdict"] for row in found.values()} == {"not built"}
     assert found["code"]["reason"] == "there is no model code-davinci-001"
+
+
+def test_where_nothing_is_built_there_is_no_empty_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BOTTEGA_HOME", str(tmp_path))
+    assert run(["claims", "--recipe", "school"]) == 0
+    shown = capsys.readouterr().out
+    assert "verdict" not in shown
+    assert shown.endswith("Build the family: bottega up --recipe school\n")
 
 
 def test_the_table_says_it_in_english_or_chinese(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
