@@ -23,10 +23,11 @@ bench:           ## ours beside the peers', medians of repeats
 	@scripts/setup bench
 	@$(BIN)/python -m benchmarks
 
-prove:           ## the longer proofs
+prove: DATA = school:prose-en
+prove:           ## the longer proofs; DATA=SOURCE for the text to train on
 	@scripts/setup dev
 	@$(BIN)/python -m pytest -m prove
-	@$(BIN)/python -m benchmarks.prove_bits
+	@$(BIN)/python -m benchmarks.prove_bits --data '$(DATA)'
 
 clean:           ## remove the virtual environment
 	rm -rf .venv
