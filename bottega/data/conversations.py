@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import json
 
+from bottega.data.choices import LETTERS, is_question, question_of
 from bottega.data.records import Check, Conversation, Document, Labelled, Message, Origin, Prompt
 from bottega.data.rows import (
     Fields,
     Shape,
     ShapeError,
     content,
-    integer,
     items,
     kind,
     messages,
@@ -96,34 +96,13 @@ def _checked_question(row: Fields, origin: Origin) -> Prompt:
 
 def _choices(row: Fields, origin: Origin) -> Conversation:
     """A question with lettered choices; the answer is the letter and the text of the right one."""
-    given: object = row.get("choices")
-    asked = row["question"]
-    if isinstance(asked, dict):  # CommonsenseQA nests its choices in the question
-        given, asked = asked.get("choices"), asked.get("stem")
-    if isinstance(given, dict):  # the hub's ARC and OpenBookQA: {"text": [...], "label": [...]}
-        given = given.get("text")
-    if not isinstance(asked, str) or not isinstance(given, list) or not given:
-        raise ShapeError("a multiple-choice row needs a `question` in text and its `choices`")
-    texts = [choice["text"] if isinstance(choice, dict) and "text" in choice else choice for choice in given]
-    if not all(isinstance(choice, str) for choice in texts):
-        raise ShapeError("`choices` must be texts")
-    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(texts)]
-    key = row["answerKey"] if "answerKey" in row else row["answer"]
-    right = (
-        letters.find(key.strip())
-        if isinstance(key, str) and key.strip().isalpha()
-        else integer(key, "answer")
-    )
-    if not 0 <= right < len(letters):
-        raise ShapeError(f"the answer {key!r} is none of the {len(texts)} choices")
-    lines = [f"{letter}. {choice}" for letter, choice in zip(letters, texts, strict=True)]
-    return _turns("\n".join((asked, *lines)), lines[right], origin)
-
-
-def _is_choices(row: Fields) -> bool:
-    return ("choices" in row and ("answer" in row or "answerKey" in row)) or (
-        isinstance(row["question"], dict) and "answerKey" in row
-    )
+    question = question_of(row)
+    if len(question.choices) > len(LETTERS):
+        raise ShapeError(
+            f"`choices` has {len(question.choices)} entries; at most {len(LETTERS)} can be lettered"
+        )
+    lines = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, question.choices, strict=False)]
+    return _turns("\n".join((question.text, *lines)), lines[question.right], origin)
 
 
 def _docstring_code(row: Fields, origin: Origin) -> Document:
@@ -238,7 +217,8 @@ def _document(row: Fields, origin: Origin) -> Document:
 CONVERSATION_SHAPES = (
     Shape("openai-chat", ("messages",), _chat),
     Shape("sharegpt", ("conversations",), _sharegpt),
-    Shape("multiple-choice", ("question",), _choices, _is_choices),
+    Shape("multiple-choice", ("question",), _choices, is_question),
+    Shape("openbookqa", ("question_stem", "choices", "answerKey"), _choices),
     Shape("question-answer", ("question", "answer"), _question_answer),
     Shape("question-check", ("question", "answer"), _checked_question),  # only when a source asks for it
     Shape("mbpp", ("text", "code", "test_list"), _program),

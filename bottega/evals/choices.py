@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bottega.data.choices import is_question, question_of
+from bottega.data.rows import ShapeError
 from bottega.errors import UserError
 from bottega.evals.likelihood import Window, score_windows
 from bottega.evals.score import Example, Score, proportion_score, wilson_interval
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 CHOICES_TEMPLATE = "{context} {choice}; the choice with the highest log-probability is the answer"
 LAST_WORD_TEMPLATE = "{passage without its last word} {word}; right where every token of it is the likeliest"
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,46 +41,36 @@ def choice_of(row: Mapping[str, Any]) -> Choice:
     """A multiple-choice question from the fields of a row.
 
     Known are HellaSwag (``ctx``, ``endings``, ``label``), PIQA (``goal``, ``sol1``, ``sol2``, ``label``),
-    BLiMP (``sentence_good``, ``sentence_bad``), CommonsenseQA (``question`` with ``stem`` and ``choices``,
-    ``answerKey``), and ``question`` or ``context`` with ``choices`` and ``answer`` (a letter, a number or the
-    text). Raises ``UserError`` for any other row.
+    BLiMP (``sentence_good``, ``sentence_bad``), and what :func:`bottega.data.choices.question_of` reads:
+    MMLU, ARC, CommonsenseQA, OpenBookQA, or a ``context`` with ``choices`` and ``answer``. Raises
+    ``UserError`` for any other row.
     """
     if {"ctx", "endings", "label"} <= row.keys():
-        return _checked(str(row["ctx"]), row["endings"], int(row["label"]))
+        return _checked(str(row["ctx"]), row["endings"], _label(row))
     if {"goal", "sol1", "sol2", "label"} <= row.keys():
-        return _checked(f"Question: {row['goal']}\nAnswer:", [row["sol1"], row["sol2"]], int(row["label"]))
+        return _checked(f"Question: {row['goal']}\nAnswer:", [row["sol1"], row["sol2"]], _label(row))
     if {"sentence_good", "sentence_bad"} <= row.keys():
         return _checked("", [row["sentence_good"], row["sentence_bad"]], 0)
-    question = row.get("question")
-    if isinstance(question, Mapping) and "stem" in question and "answerKey" in row:
-        labels = [str(choice["label"]) for choice in question["choices"]]
-        texts = [choice["text"] for choice in question["choices"]]
-        key = str(row["answerKey"])
-        return _checked(
-            f"Question: {question['stem']}\nAnswer:", texts, labels.index(key) if key in labels else -1
-        )
-    if isinstance(row.get("choices"), Sequence) and "answer" in row:
-        choices = [str(choice) for choice in row["choices"]]
-        if "context" in row:
-            context = str(row["context"])
-        elif isinstance(question, str):
-            context = f"Question: {question}\nAnswer:"
-        else:
+    if is_question(row):
+        if not row.keys() & {"question", "question_stem", "context"}:
             raise UserError(f"a row with choices has neither question nor context: {', '.join(row)}")
-        return _checked(context, choices, _place(row["answer"], choices))
+        try:
+            found = question_of(row)
+        except ShapeError as error:
+            raise UserError(f"{error}: {str(row)[:80]}") from None
+        context = str(row["context"]) if "context" in row else f"Question: {found.text}\nAnswer:"
+        return _checked(context, found.choices, found.right)
     raise UserError(
         f"a row has the fields {', '.join(row)}; known are ctx/endings/label, goal/sol1/sol2/label, "
-        "sentence_good/sentence_bad, question/answerKey, and question or context with choices and answer"
+        "sentence_good/sentence_bad, and question or context with choices and answer or answerKey"
     )
 
 
-def _place(answer: Any, choices: Sequence[str]) -> int:
-    if isinstance(answer, int) and not isinstance(answer, bool):
-        return answer
-    text = str(answer).strip()
-    if text in choices:
-        return choices.index(text)
-    return LETTERS.find(text.upper()) if len(text) == 1 else -1
+def _label(row: Mapping[str, Any]) -> int:
+    try:
+        return int(row["label"])
+    except (TypeError, ValueError):
+        raise UserError(f"a row's `label` is {row['label']!r}, not the number of a choice") from None
 
 
 def _checked(context: str, choices: Sequence[Any], right: int) -> Choice:

@@ -17,7 +17,7 @@ from typing import Any
 
 from bottega.lineage.recipe import DatasetSpec, ModelSpec, Recipe, TokenizerSpec
 
-FREEZE_VERSION = 1  # raised when the same sources start to freeze to other records
+FREEZE_VERSION = 2  # raised when the same sources start to freeze to other records
 TOKENIZER_VERSION = 1  # raised when the same text starts to train another tokenizer
 
 

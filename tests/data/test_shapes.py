@@ -113,6 +113,15 @@ KNOWN: list[tuple[str, dict[str, Any], Record]] = [
         Conversation(chat("Sky?\nA. red\nB. blue", "A. red"), HERE),
     ),
     (
+        "openbookqa",
+        {
+            "question_stem": "Sky?",
+            "choices": {"text": ["red", "blue"], "label": ["A", "B"]},
+            "answerKey": "B",
+        },
+        Conversation(chat("Sky?\nA. red\nB. blue", "B. blue"), HERE),
+    ),
+    (
         "mbpp",
         {"text": "Add one.", "code": "def f(x):\r\n    return x+1", "test_list": ["assert f(1) == 2"]},
         Conversation(

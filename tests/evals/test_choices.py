@@ -73,6 +73,9 @@ def test_a_long_context_loses_its_beginning(model: Decoder, tokenizer: Tokenizer
     assert torch.isfinite(logs).all()
 
 
+HUB_CHOICES = {"text": ["x", "y"], "label": ["A", "B"]}
+
+
 @pytest.mark.parametrize(
     ("row", "question"),
     [
@@ -108,6 +111,10 @@ def test_a_long_context_loses_its_beginning(model: Decoder, tokenizer: Tokenizer
             },
             Choice("Question: Which?\nAnswer:", ("x", "y"), 1),
         ),
+        (
+            {"question_stem": "Which?", "choices": HUB_CHOICES, "answerKey": "B"},
+            Choice("Question: Which?\nAnswer:", ("x", "y"), 1),
+        ),
     ],
 )
 def test_rows_of_benchmarks_are_known_by_their_fields(row: dict[str, object], question: Choice) -> None:
@@ -120,7 +127,8 @@ def test_rows_of_benchmarks_are_known_by_their_fields(row: dict[str, object], qu
         ({"text": "a"}, "a row has the fields text; known are ctx/endings/label"),
         ({"ctx": "a", "endings": ["b", "c"], "label": 2}, "no right one among them: 'a'"),
         ({"ctx": "a", "endings": ["b"], "label": 0}, "has 1 choices"),
-        ({"question": "q", "choices": ["a", "b"], "answer": "Z"}, "no right one"),
+        ({"question": "q", "choices": ["a", "b"], "answer": "Z"}, "the answer 'Z' is none of the 2 choices"),
+        ({"ctx": "a", "endings": ["b", "c"], "label": ""}, "`label` is '', not the number of a choice"),
         ({"choices": ["a", "b"], "answer": "a"}, "neither question nor context"),
     ],
 )
