@@ -69,9 +69,17 @@ def open_hub(uri: str) -> HubDataset:
         commit = at.folder.name if _COMMIT.fullmatch(at.folder.name) else None  # a hub cache's snapshot
         return HubDataset(at, at.folder.name, commit, licence)
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         info = HfApi().dataset_info(at.repo, revision=at.revision, timeout=30)
+    except RevisionNotFoundError:
+        raise UserError(f"{uri}: {at.repo} has no revision {at.revision}") from None
+    except RepositoryNotFoundError:
+        raise UserError(
+            f"{uri}: there is no public data set {at.repo} on the hub; for a private or a gated one "
+            "log in first (hf auth login)"
+        ) from None
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(

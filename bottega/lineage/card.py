@@ -48,6 +48,7 @@ class Data(_Part):
     withheld: dict[str, int] = Field(
         default_factory=dict, description="left out for their licence -> records"
     )
+    commits: dict[str, str] = Field(default_factory=dict, description="source of the hub -> commit")
 
 
 class Cost(_Part):

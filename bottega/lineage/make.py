@@ -156,10 +156,7 @@ def _card(
     parents = [read_card(resolver.path(Node("model", parent))) for parent in spec.parent]
     above = sorted(need for need in resolver.graph.ancestors(node) if need.kind == "model")
     ancestors = [read_card(resolver.path(need)) for need in above]
-    data = tuple(
-        Data.model_validate(_fields(use) | {"withheld": _withheld(resolver, use.dataset)})
-        for use in result.data
-    )
+    data = tuple(Data.model_validate(_fields(use) | _as_frozen(resolver, use.dataset)) for use in result.data)
     cost = Cost.model_validate(_fields(result.cost))
     tokenizer = recipe.tokenizer_of(node.name)
     cutoffs = [recipe.datasets[use.dataset].cutoff for use in spec.data] + [
@@ -211,11 +208,13 @@ def _place(resolver: Resolver, node: Node) -> Path:
     return path
 
 
-def _withheld(resolver: Resolver, dataset: str) -> dict[str, int]:
+def _as_frozen(resolver: Resolver, dataset: str) -> dict[str, object]:
+    """What the dataset's manifest adds to a card: rows left out, and the hub commits that were read."""
     from bottega.data.frozen import FrozenDataset
 
     manifest = FrozenDataset(resolver.path(Node("dataset", dataset))).manifest
-    return merge_licences(source.left_out for source in manifest.sources)
+    commits = {source.uri: source.pinned for source in manifest.sources if source.pinned}
+    return {"withheld": merge_licences(source.left_out for source in manifest.sources), "commits": commits}
 
 
 def _fields(value: object) -> dict[str, object]:

@@ -119,6 +119,9 @@ def _data(card: Card) -> str:
         text += (
             "\n\nLeft out for their licence: " + ", ".join(f"{k} ({v:,})" for k, v in withheld.items()) + "."
         )
+    commits = {uri: commit for d in card.data for uri, commit in d.commits.items()}
+    if commits:
+        text += "\n\nRead from the hub: " + ", ".join(f"{uri} at `{at}`" for uri, at in commits.items()) + "."
     licences = ", ".join(card.licences) or "none stated"
     text += f"\n\n**Every licence that went in, ancestors included:** {licences}."
     return text + f"\n\n**Knowledge cut-off:** {card.knowledge_cutoff or 'not known'}."
