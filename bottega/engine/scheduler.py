@@ -25,6 +25,7 @@ from bottega.errors import UserError
 from bottega.model.decoder import Decoder
 
 EXTENT_STEP = 64  # attention reads the cache in steps of so many slots
+PASS_TOKENS = 4096  # of prompts, read in one pass
 
 Sink = Callable[[Event | BaseException], None]
 
@@ -60,6 +61,16 @@ class _Sequence:
     ids: list[int] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A part of a prompt that is read in one pass."""
+
+    sequence: _Sequence
+    prompt: NDArray[np.int64]
+    start: int
+    stop: int
+
+
 class Scheduler:
     """The requests of one model, in the rows of one cache."""
 
@@ -85,7 +96,7 @@ class Scheduler:
         # Of each row's last token: what the next one is drawn by.
         self._hidden = torch.zeros(slots, model.config.hidden_size, dtype=weight.dtype, device=weight.device)
         # In float32 a product of another height may round otherwise, and one rounding can turn a token.
-        self._one_width = weight.device.type == "cpu" and weight.dtype == torch.float32
+        self._one_shape = weight.device.type == "cpu" and weight.dtype == torch.float32
 
     @property
     def busy(self) -> bool:
@@ -192,47 +203,80 @@ class Scheduler:
     # ------------------------------------------------------------ reading prompts
 
     def _read(self, budget: int | None) -> None:
-        """Read the prompts that wait, in their order, a block at a time."""
+        """Read the prompts that wait, in their order, a block of each at a time."""
         while self._reading and (budget is None or budget > 0):
-            sequence = self._reading[0]
-            prompt = sequence.ticket.prompt
-            hidden: Tensor | None = None
+            blocks = self._next_blocks(PASS_TOKENS if budget is None else min(budget, PASS_TOKENS))
+            if not blocks:  # all that waited was taken over
+                continue
+            for block, hidden in zip(blocks, self._read_blocks(blocks), strict=True):
+                sequence, stop = block.sequence, block.stop
+                sequence.read = stop
+                whole = stop == len(block.prompt)
+                self._slots.read(sequence.row, block.prompt[:stop], hidden if whole else None)
+                if whole:
+                    self._begin_decoding(sequence, hidden)
+                budget = None if budget is None else budget - (stop - block.start)
+
+    def _next_blocks(self, most_tokens: int) -> list[_Block]:
+        """The next block of the first prompt that waits and, of others in neighbouring rows, what fits.
+
+        A prompt that goes on as one of these does waits: it can take over what is read now.
+        """
+        blocks: list[_Block] = []
+        first, last, tokens = 0, -1, 0  # rows of the blocks, and their tokens together
+        goes_on: dict[int, set[bytes]] = {}  # where the blocks stop -> the prompts up to there
+        for sequence in list(self._reading):
+            prompt, row = sequence.ticket.prompt, sequence.row
+            if blocks and row not in (first - 1, last + 1):
+                continue
+            if any(prompt[:stop].tobytes() in known for stop, known in goes_on.items()):
+                continue
             if not sequence.begun:  # only now: what it can take over may have been read a moment ago
                 sequence.begun = True
-                sequence.cached, hidden = self._slots.take_over(sequence.row, prompt)
+                sequence.cached, hidden = self._slots.take_over(row, prompt)
                 sequence.read = sequence.cached
-            if hidden is None:
-                start, stop = sequence.read, min(sequence.read + BLOCK_TOKENS, len(prompt))
-                hidden = self._read_block(sequence.row, prompt, start, stop)
-                sequence.read = stop
-                budget = None if budget is None else budget - (stop - start)
-                self._slots.read(sequence.row, prompt[:stop], hidden if stop == len(prompt) else None)
-            if sequence.read == len(prompt):
-                self._reading.popleft()
-                self._hidden[sequence.row] = hidden
-                self._decoding[sequence.row] = sequence
+                if hidden is not None:
+                    self._begin_decoding(sequence, hidden)
+                    continue
+            block = _Block(sequence, prompt, sequence.read, min(sequence.read + BLOCK_TOKENS, len(prompt)))
+            first, last = (min(first, row), max(last, row)) if blocks else (row, row)
+            tokens += block.stop - block.start
+            goes_on.setdefault(block.stop, set()).add(prompt[: block.stop].tobytes())
+            blocks.append(block)
+            if self._one_shape or tokens >= most_tokens:
+                break
+        return sorted(blocks, key=lambda block: block.sequence.row)
 
-    def _read_block(self, row: int, prompt: NDArray[np.int64], start: int, stop: int) -> Tensor:
-        """Read prompt[start:stop] into the row's cache; the hidden state [D] of its last token.
+    def _begin_decoding(self, sequence: _Sequence, hidden: Tensor) -> None:
+        """The prompt was read; ``hidden`` [D] is its last token's."""
+        self._reading.remove(sequence)
+        self._hidden[sequence.row] = hidden
+        self._decoding[sequence.row] = sequence
 
-        The block is filled up on the right: a filler's slot lies beyond the prompt's end, where nobody looks
+    def _read_blocks(self, blocks: list[_Block]) -> Tensor:
+        """Read blocks into the cache of neighbouring rows; the hidden states [B, D] of their last tokens.
+
+        A block is filled up on the right: a filler's slot lies beyond the prompt's end, where nobody looks
         before the row itself has written there.
         """
-        width = -(-(stop - start) // PAD_TOKENS) * PAD_TOKENS
-        tokens = torch.zeros(1, width, dtype=torch.long)
-        tokens[0, : stop - start] = torch.from_numpy(prompt[start:stop])
-        positions = torch.arange(start, start + width, device=self._device)[None]
-        cache = self._slots.cache.narrow(row, 1)
-        cache.extent = start + width
-        hidden = self._step(tokens.to(self._device), positions, cache)
-        last: Tensor = hidden[0, stop - start - 1].clone()
-        return last
+        longest = max(block.stop - block.start for block in blocks)
+        width = -(-longest // PAD_TOKENS) * PAD_TOKENS
+        tokens = np.zeros((len(blocks), width), np.int64)
+        for line, block in zip(tokens, blocks, strict=True):
+            line[: block.stop - block.start] = block.prompt[block.start : block.stop]
+        starts = torch.tensor([[block.start] for block in blocks])
+        positions = (starts + torch.arange(width)).to(self._device)
+        cache = self._slots.cache.narrow(blocks[0].sequence.row, len(blocks))
+        cache.extent = max(block.start for block in blocks) + width
+        hidden = self._step(torch.from_numpy(tokens).to(self._device), positions, cache)
+        last = torch.tensor([block.stop - block.start - 1 for block in blocks], device=self._device)
+        return hidden[torch.arange(len(blocks), device=self._device), last]
 
     # ------------------------------------------------------------ decoding
 
     def _width(self) -> int:
         """How many of the first rows take part in a step."""
-        if self._one_width:
+        if self._one_shape:
             return len(self._hidden)
         return min(len(self._hidden), 1 << max(self._decoding).bit_length())
 

@@ -15,6 +15,7 @@ from bottega.engine.local import LocalEngine
 from bottega.engine.requests import Completion, EngineBusyError, Finished, Request, Sampling, Token, gather
 from bottega.engine.slots import BLOCK_TOKENS
 from bottega.errors import UserError
+from bottega.model.cache import KVCache
 from bottega.model.decoder import Decoder
 from bottega.model.lora import add_lora
 from tests.engine.conftest import VOCAB_SIZE, next_logits, slow_greedy, some_prompts, tiny_model
@@ -103,6 +104,39 @@ def test_taking_over_a_prefix_changes_nothing(model: Decoder) -> None:
     assert [replace(answer, cached_tokens=0) for answer in again] == expected
     assert sum(answer.cached_tokens == 2 * BLOCK_TOKENS for answer in found) >= 8
     assert (same.cached_tokens, same.tokens) == (len(prompts[0]), last.tokens)
+
+
+def test_prompts_are_read_side_by_side_and_what_they_share_once() -> None:
+    common = some_prompts(1, longest=60, seed=1)[0] * 80
+    common = common[: 2 * BLOCK_TOKENS]
+    apart = [[i + 1, *prompt] for i, prompt in enumerate(some_prompts(8, longest=40, seed=2))]
+    together = [[*common, i, i] for i in range(8)]
+    with LocalEngine(tiny_model().double(), slots=8) as engine:
+        passes = passes_of_reading(engine)
+        for requests, shapes in (
+            ([ask(prompt, 1) for prompt in apart], [(8, 48)]),
+            ([ask(prompt, 1) for prompt in together], [(1, 64), (1, 64), (8, 16)]),
+            ([ask(common, 1, n=4)], [(1, 64)]),
+        ):
+            passes.clear()
+            found = engine.generate(requests)
+            assert passes == shapes
+            for request, (answer, *_) in zip(requests, found, strict=True):
+                assert list(answer.tokens) == slow_greedy(tiny_model(), list(request.tokens), 1, set(STOP))
+
+
+def passes_of_reading(engine: LocalEngine) -> list[tuple[int, ...]]:
+    """The shape of every pass over prompts from now on."""
+    shapes: list[tuple[int, ...]] = []
+    step = engine._scheduler._step
+
+    def watched(tokens: torch.Tensor, positions: torch.Tensor, cache: KVCache) -> torch.Tensor:
+        if tokens.shape[1] > 1:
+            shapes.append(tuple(tokens.shape))
+        return step(tokens, positions, cache)
+
+    engine._scheduler._step = watched  # type: ignore[assignment]
+    return shapes
 
 
 def test_choices_share_the_prompt_and_draw_for_themselves(model: Decoder) -> None:
