@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bottega.evals.score import Score
+from bottega.evals.scoreboard import short_name
 from bottega.lineage.family import Member
 from bottega.lineage.readme import duration, number, quantity
 from bottega.lineage.recipe import Recipe
@@ -119,6 +121,8 @@ def chinese_font() -> str | None:
     """An installed font with Chinese characters, or None."""
     from matplotlib import font_manager
 
+    # Such fonts have no bold face, which is told of for every word.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     known = {font.name for font in font_manager.fontManager.ttflist}
     return next((name for name in CJK_FONTS if name in known), None)
 
@@ -248,11 +252,13 @@ class _Drawing:
             color=SOFT if quiet else INK,
             fontweight="normal" if quiet else "bold",
         )
-        label_room = 1.34
+        end = value_right - 0.42
+        tracked = score.unit == "accuracy"
+        label_room = 1.34 if tracked else end - x
         self.text(x, y, label(score), 7, room=label_room, color=FAINT if quiet else SOFT)
-        start, end = x + label_room + 0.08, value_right - 0.42
-        if score.unit != "accuracy":
+        if not tracked:
             return
+        start = x + label_room + 0.08
 
         def at(share: float) -> float:
             return start + (end - start) * share
@@ -290,8 +296,8 @@ class _Drawing:
 
 
 def label(score: Score) -> str:
-    """An evaluation's name without its kind, which the figures show."""
-    kind, _, what = score.name.partition(":")
+    """An evaluation's name without its kind, which the figures show, and a file's without its folders."""
+    kind, _, what = short_name(score.name).partition(":")
     return f"{what} bits/byte" if kind == "bits-per-byte" else what or kind
 
 

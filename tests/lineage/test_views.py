@@ -12,12 +12,13 @@ from recipes.tiny import TINY, tiny_options
 from rich.console import Console
 
 from bottega.errors import UserError
+from bottega.evals.score import proportion_score
 from bottega.lineage.card import Card, Cost, Data, all_licences, read_card, thin_curves
 from bottega.lineage.family import Member, members
 from bottega.lineage.graph import Graph, Node
 from bottega.lineage.home import Home
 from bottega.lineage.overview import Overview, read_pace
-from bottega.lineage.picture import CARD_WIDTH, layout
+from bottega.lineage.picture import CARD_WIDTH, draw_family, label, layout
 from bottega.lineage.readme import duration, quantity, readme
 from bottega.lineage.recipe import Recipe, load
 from bottega.lineage.tree import tree
@@ -125,6 +126,26 @@ def test_no_two_cards_of_the_picture_overlap_and_children_are_to_the_right() -> 
     for member in found:
         for parent in member.spec.parent:
             assert boxes[parent].x + CARD_WIDTH < boxes[member.name].x
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "shown"),
+    [
+        ("bits-per-byte:prose-en", "prose-en bits/byte"),
+        ("task:icl-en-8", "icl-en-8"),
+        ("copying", "copying"),
+        ("choices:file:$DATA/eval/hellaswag-dev.jsonl.gz", "hellaswag-dev"),
+    ],
+)
+def test_the_picture_names_an_evaluation_shortly(evaluation: str, shown: str) -> None:
+    assert label(proportion_score(evaluation, [True], seed=0)) == shown
+
+
+def test_drawing_chinese_says_nothing_of_fonts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recipe = load("school")
+    found = [Member(name, spec, "waiting", None, None, None) for name, spec in recipe.models.items()]
+    draw_family(recipe, found, tmp_path / "family.png")
+    assert not caplog.records
 
 
 def test_an_only_child_stands_level_with_its_parent() -> None:
