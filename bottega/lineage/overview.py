@@ -165,15 +165,20 @@ class Overview:
         """For all models not built yet, by tokens and the pace of those that run, or of the last that did;
         None before there is one."""
         left, speed = 0.0, 0.0
+        unbuilt, busy, paced = 0, 0, 0  # models: to be trained, at work, at work with a known pace
         for line in self._lines.values():
+            busy += bool(line.budget) and line.state in ("running", "evaluating")
             if line.state == "running" and line.budget:
                 pace = read_pace(line.run)
                 if pace and pace.tokens_per_s > 0:
                     speed += pace.tokens_per_s
+                    paced += 1
                     left -= pace.tokens
-            if line.state in ("running", "waiting"):
+            if line.state in ("running", "waiting") and line.budget:
                 left += line.budget
-        speed = speed or self._measured
+                unbuilt += 1
+        # One that begins or is evaluated leaves its share of the machine to a model that will train.
+        speed = speed * min(busy, unbuilt) / paced if paced else self._measured
         return left / speed if speed > 0 and left > 0 else None
 
     def _report_lines(self) -> None:

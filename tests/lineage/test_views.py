@@ -25,6 +25,7 @@ from bottega.lineage.tree import tree
 
 RECIPE = load(TINY)
 DAVINCI, CHAT = Node("model", "davinci"), Node("model", "text-davinci")
+CODE, SCRATCH = Node("model", "code-davinci"), Node("model", "text-davinci-scratch")
 
 
 def running(tmp_path: Path, tokens: int) -> Path:
@@ -67,6 +68,22 @@ def test_the_live_overview_shows_done_running_and_waiting_with_time_left(tmp_pat
     assert "loss 3.600  1,024 tokens/s  6 s left" in lines["text-davinci"]  # (8192 - 2048) / 1024
     assert lines["code-davinci"].startswith("·")
     assert "about 22 s left" in shown  # (3 x 8192 - 2048) / 1024
+
+
+def test_time_left_counts_with_a_model_that_has_no_pace_yet(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
+    overview = Overview(RECIPE, console)
+    overview.plan(Graph(RECIPE).schedule())
+    overview.found(DAVINCI)
+    overview.begin(CHAT, running(tmp_path, 2048))
+    overview.begin(CODE, None)  # as fast as the other, as soon as it has begun
+    assert overview._seconds_left() == (3 * 8192 - 2048) / 2048
+    overview.done(CODE, "")
+    overview.evaluating(CODE, "bits-per-byte:code")  # its place is free again for the one that waits
+    assert overview._seconds_left() == (2 * 8192 - 2048) / 2048
+    overview.begin(SCRATCH, None)
+    overview.done(SCRATCH, "")
+    assert overview._seconds_left() == (8192 - 2048) / 1024  # nothing else waits
 
 
 @pytest.mark.parametrize("width", [80, 100, 118])
