@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,6 @@ def hub(root: Path, licence: str = "mit") -> Iterator[str]:
 
 def _entries(folder: Path, below: str) -> list[dict[str, Any]]:
     """Everything under a folder, as the hub lists it."""
-    found = sorted((folder / below).rglob("*")) if (folder / below).is_dir() else []
     return [
         {
             "type": "directory" if path.is_dir() else "file",
@@ -124,11 +124,9 @@ def _entries(folder: Path, below: str) -> list[dict[str, Any]]:
             "size": 0 if path.is_dir() else path.stat().st_size,
             "oid": _oid(path),
         }
-        for path in found
+        for path in sorted((folder / below).rglob("*"))
     ]
 
 
 def _oid(path: Path) -> str:
-    from hashlib import sha1
-
     return sha1(path.read_bytes() if path.is_file() else path.name.encode()).hexdigest()

@@ -66,9 +66,12 @@ class _Block:
     """A part of a prompt that is read in one pass."""
 
     sequence: _Sequence
-    prompt: NDArray[np.int64]
     start: int
     stop: int
+
+    @property
+    def prompt(self) -> NDArray[np.int64]:
+        return self.sequence.ticket.prompt
 
 
 class Scheduler:
@@ -238,7 +241,7 @@ class Scheduler:
                 if hidden is not None:
                     self._begin_decoding(sequence, hidden)
                     continue
-            block = _Block(sequence, prompt, sequence.read, min(sequence.read + BLOCK_TOKENS, len(prompt)))
+            block = _Block(sequence, sequence.read, min(sequence.read + BLOCK_TOKENS, len(prompt)))
             first, last = (min(first, row), max(last, row)) if blocks else (row, row)
             tokens += block.stop - block.start
             goes_on.setdefault(block.stop, set()).add(prompt[: block.stop].tobytes())

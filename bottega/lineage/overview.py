@@ -166,17 +166,16 @@ class Overview:
         None before there is one."""
         left, speed = 0.0, 0.0
         unbuilt, busy, paced = 0, 0, 0  # models: to be trained, at work, at work with a known pace
-        for line in self._lines.values():
-            busy += bool(line.budget) and line.state in ("running", "evaluating")
-            if line.state == "running" and line.budget:
-                pace = read_pace(line.run)
-                if pace and pace.tokens_per_s > 0:
-                    speed += pace.tokens_per_s
-                    paced += 1
-                    left -= pace.tokens
-            if line.state in ("running", "waiting") and line.budget:
+        for line in filter(lambda line: line.budget, self._lines.values()):
+            busy += line.state in ("running", "evaluating")
+            if line.state in ("running", "waiting"):
                 left += line.budget
                 unbuilt += 1
+            pace = read_pace(line.run) if line.state == "running" else None
+            if pace and pace.tokens_per_s > 0:
+                speed += pace.tokens_per_s
+                paced += 1
+                left -= pace.tokens
         # One that begins or is evaluated leaves its share of the machine to a model that will train.
         speed = speed * min(busy, unbuilt) / paced if paced else self._measured
         return left / speed if speed > 0 and left > 0 else None

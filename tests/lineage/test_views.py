@@ -54,10 +54,16 @@ def test_there_is_no_pace_before_the_first_step(tmp_path: Path) -> None:
     assert read_pace(tmp_path) is None
 
 
+def planned(recipe: Recipe, width: int = 120) -> tuple[Overview, Console]:
+    """The overview of a build that begins, and the terminal that it is shown in."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    overview = Overview(recipe, console)
+    overview.plan(Graph(recipe).schedule())
+    return overview, console
+
+
 def test_the_live_overview_shows_done_running_and_waiting_with_time_left(tmp_path: Path) -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
-    overview = Overview(RECIPE, console)
-    overview.plan(Graph(RECIPE).schedule())
+    overview, console = planned(RECIPE)
     overview.found(DAVINCI)
     overview.begin(CHAT, running(tmp_path, 2048))
     console.print(overview._render())
@@ -71,9 +77,7 @@ def test_the_live_overview_shows_done_running_and_waiting_with_time_left(tmp_pat
 
 
 def test_time_left_counts_with_a_model_that_has_no_pace_yet(tmp_path: Path) -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
-    overview = Overview(RECIPE, console)
-    overview.plan(Graph(RECIPE).schedule())
+    overview, _ = planned(RECIPE)
     overview.found(DAVINCI)
     overview.begin(CHAT, running(tmp_path, 2048))
     overview.begin(CODE, None)  # as fast as the other, as soon as it has begun
@@ -89,9 +93,7 @@ def test_time_left_counts_with_a_model_that_has_no_pace_yet(tmp_path: Path) -> N
 @pytest.mark.parametrize("width", [80, 100, 118])
 def test_every_model_keeps_to_its_line_in_a_terminal_of_any_width(tmp_path: Path, width: int) -> None:
     school = load("school")
-    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
-    overview = Overview(school, console)
-    overview.plan(Graph(school).schedule())
+    overview, console = planned(school, width)
     overview.begin(Node("model", "davinci"), running(tmp_path, 2048))
     console.print(overview._render())
     lines = [line for line in console.file.getvalue().splitlines() if line[:1] in "▶·"]  # type: ignore[attr-defined]
