@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,11 @@ def arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     parser.add_argument("--rows", type=int, default=16, help="rows of a batch")
     parser.add_argument("--context", type=int, default=512, help="tokens of a row")
-    parser.add_argument("--repeats", type=int, default=7, help="measured steps, of which the median counts")
-    parser.add_argument("--warmup", type=int, default=3, help="steps before the measured ones")
+    parser.add_argument("--repeats", type=int, default=5, help="measured steps of a round")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="of all contenders; the median of all steps counts"
+    )
+    parser.add_argument("--warmup", type=int, default=2, help="steps of a round before the measured ones")
     given = parser.parse_args()
     given.precision = decide_precision(given.precision).name
     return given
@@ -65,6 +69,34 @@ def write_examples(folder: Path, examples: list[dict[str, Any]]) -> None:
     with (folder / "examples.jsonl").open("w") as file:
         for example in examples:
             file.write(json.dumps(example) + "\n")
+
+
+def measure_in_turns(names: Sequence[str], folder: Path, given: argparse.Namespace) -> dict[str, Measured]:
+    """Every contender's steps of all rounds; one that fails, with what it said, is left out.
+
+    They take turns, for the pace of a machine changes, after a round that does not count: it fills the
+    compile caches, so that each first step is a warm one.
+    """
+    found: dict[str, list[Measured]] = {
+        name: [] for name in names if measure(name, folder, given) is not None
+    }
+    for _ in range(given.rounds):
+        for name in list(found):
+            result = measure(name, folder, given)
+            if result is None:
+                del found[name]
+            else:
+                found[name].append(result)
+    return {name: _together(results) for name, results in found.items()}
+
+
+def _together(results: list[Measured]) -> Measured:
+    return Measured(
+        results[0].name,
+        [seconds for result in results for seconds in result.step_s],
+        statistics.median(result.first_step_s for result in results),
+        max(result.peak_memory_bytes for result in results),
+    )
 
 
 def measure(name: str, folder: Path, given: argparse.Namespace) -> Measured | None:

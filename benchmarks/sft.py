@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Measured, arguments, describe, measure, ratio, write_examples
+from benchmarks.measure import arguments, describe, measure_in_turns, ratio, write_examples
 
 
 def conversations(count: int, context: int) -> list[dict[str, Any]]:
@@ -37,20 +37,15 @@ def main() -> None:
         write_examples(folder, examples)
         lengths = [len(e["ids"]) for e in examples]
         # Steps differ in length: both sides are measured over all their steps, and each by its own tokens.
-        measure("ours", folder, given)
-        ours = measure("ours", folder, given)
-        assert ours is not None
+        results = measure_in_turns(("ours", "trl", "trl-compiled"), folder, given)
+        ours = results.pop("ours")
         our_tokens = packed_tokens_per_step(folder, given.rows, given.context, given.warmup, steps)
         describe(ours, our_tokens)
         chosen = [lengths[i % len(lengths)] for i in range(given.warmup * given.rows, steps * given.rows)]
         peer_tokens = sum(chosen) / given.repeats
-        peers: list[Measured] = []
-        for name in ("trl", "trl-compiled"):
-            found = measure(name, folder, given)
-            if found is not None:
-                peers.append(found)
-                describe(found, peer_tokens)
-    best = min(peers, key=lambda m: m.median_s)
+        for found in results.values():
+            describe(found, peer_tokens)
+    best = min(results.values(), key=lambda m: m.median_s)
     ratio("sft-trl", our_tokens / ours.median_s, peer_tokens / best.median_s)
 
 

@@ -1,6 +1,6 @@
 """Pretraining the 13.8M shape, 16 x 512 tokens a step: ours, TRL's SFTTrainer, a compiled transformers loop.
 
-``python -m benchmarks.train [--precision auto|float32|bfloat16] [--rows 16] [--repeats 7]``
+``python -m benchmarks.train [--precision auto|float32|bfloat16] [--rows 16] [--repeats 5] [--rounds 3]``
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import (
-    Measured,
     arguments,
     describe,
     matmul_peak_flops,
-    measure,
+    measure_in_turns,
     ratio,
     share,
     write_examples,
@@ -26,18 +25,14 @@ from bottega.model.config import preset
 def main() -> None:
     given = arguments(__doc__)
     tokens = given.rows * given.context
-    results: dict[str, Measured] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         rng = np.random.default_rng(0)
         rows = rng.integers(3, 8192, (given.rows * 8, given.context)).tolist()
         write_examples(folder, [{"ids": row, "weights": [1.0] * given.context} for row in rows])
-        measure("ours", folder, given)  # fills the compile cache, so that the first step below is a warm one
-        for name in ("ours", "plain", "trl", "trl-compiled"):
-            found = measure(name, folder, given)
-            if found is not None:
-                results[name] = found
-                describe(found, tokens)
+        results = measure_in_turns(("ours", "plain", "trl", "trl-compiled"), folder, given)
+    for found in results.values():
+        describe(found, tokens)
     ours = results["ours"]
     peers = [results[name] for name in ("trl", "trl-compiled") if name in results]
     best = min(peers, key=lambda m: m.median_s)

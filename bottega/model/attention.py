@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Mask: TypeAlias = "Tensor | BlockMask"
 
+PIECE = 128  # queries of one piece where attention is written out
+LONGEST_IN_PIECES = 1024  # beyond, the weights that the backward pass keeps cost more than they save
+
 
 def document_mask(segments: Tensor | None) -> Mask | None:
     """Who sees whom in rows of packed documents, made once per batch and shared by all layers.
@@ -48,10 +51,88 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
     if isinstance(mask, Tensor):
+        if _pays_in_pieces(q, k):
+            return _attend_in_pieces(q, k, v, mask)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=grouped)
     flex = _flex_attention()
     out: Tensor = flex(q, k, v, block_mask=mask, enable_gqa=grouped)
     return out
+
+
+def _pays_in_pieces(q: Tensor, k: Tensor) -> bool:
+    """Whether to write attention out: a compiler fuses all but the products, which in bfloat16 take half the
+    time of the fused kernel's backward pass on a CPU."""
+    S = q.shape[2]
+    return (
+        torch.compiler.is_compiling()
+        and q.device.type == "cpu"
+        and q.dtype == torch.bfloat16
+        and k.shape[2] == S
+        and S % PIECE == 0
+        and PIECE < S <= LONGEST_IN_PIECES
+    )
+
+
+def _attend_in_pieces(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Causal attention under ``mask`` bool [B, 1, S, S], a piece of the queries against the keys up to its
+    end at a time: most of what lies above the diagonal is not computed."""
+    B, H, S, hd = q.shape
+    groups = H // k.shape[1]
+    q, k, v = (x.reshape(B * H, S, hd) for x in (q, *(x.repeat_interleave(groups, 1) for x in (k, v))))
+    out: Tensor = _Pieces.apply(q, k, v, mask)  # type: ignore[no-untyped-call]
+    return out.view(B, H, S, hd)
+
+
+class _Pieces(torch.autograd.Function):
+    """q, k, v [N, S, hd], mask bool [B, 1, S, S] with N a multiple of B; returns [N, S, hd].
+
+    Of the weights nothing is kept but a copy in q's dtype. Gradients are FlashAttention's (2205.14135): a
+    softmax's needs the sum of output times its gradient, not of weights times theirs.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        N, S, hd = q.shape
+        B = mask.shape[0]
+        weights, outs = [], []
+        for start in range(0, S, PIECE):
+            stop = start + PIECE
+            scores = torch.bmm(q[:, start:stop], k[:, :stop].mT).view(B, N // B, PIECE, stop)
+            unseen = ~mask[:, :, start:stop, :stop]
+            part = (scores.float() * hd**-0.5).masked_fill(unseen, float("-inf")).softmax(dim=-1)
+            weights.append(part.to(q.dtype).view(N, PIECE, stop))
+            outs.append(torch.bmm(weights[-1], v[:, :stop]))
+        out = torch.cat(outs, dim=1)
+        ctx.save_for_backward(q, k, v, out, *weights)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        q, k, v, out, *weights = ctx.saved_tensors
+        hd = q.shape[2]
+        shared = (grad.float() * out.float()).sum(dim=-1, keepdim=True)
+        dq, dk, dv = [], [], []
+        for i, part in enumerate(weights):
+            start, stop = i * PIECE, (i + 1) * PIECE
+            d_out = grad[:, start:stop]
+            d_weights = torch.bmm(d_out, v[:, :stop].mT).float()
+            d_scores = (part.float() * (d_weights - shared[:, start:stop]) * hd**-0.5).to(q.dtype)
+            dq.append(torch.bmm(d_scores, k[:, :stop]))
+            dk.append(torch.bmm(d_scores.mT, q[:, start:stop]))
+            dv.append(torch.bmm(part.mT, d_out))
+        return torch.cat(dq, dim=1), _sum_of_pieces(dk), _sum_of_pieces(dv), None
+
+
+def _sum_of_pieces(parts: list[Tensor]) -> Tensor:
+    """The sum of [N, PIECE, hd], [N, 2 PIECE, hd] ... as if each were filled up with zeros."""
+    found = []
+    for i in range(len(parts)):
+        rows = slice(i * PIECE, (i + 1) * PIECE)
+        total = parts[i][:, rows].float()
+        for part in parts[i + 1 :]:
+            total = total + part[:, rows]
+        found.append(total.to(parts[i].dtype))
+    return torch.cat(found, dim=1)
 
 
 def attend_cache(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:

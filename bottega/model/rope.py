@@ -75,11 +75,13 @@ class Rotary(nn.Module):
         self.register_buffer("frequencies", frequencies, persistent=False)
 
     def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosine and sine, float32 [B, 1, S, head_dim], of positions [B, S]; the pairs are (i, i + head_dim /
-        2)."""
+        """Cosine and sine for :func:`rotate`, float32 [B, 1, S, head_dim], of positions [B, S].
+
+        The pairs are (i, i + head_dim / 2); sines of the first half are negative.
+        """
         angles = positions[:, None, :, None].float() * self.frequencies
-        angles = torch.cat((angles, angles), dim=-1)
-        return angles.cos() * self.scale, angles.sin() * self.scale
+        cos, sin = angles.cos() * self.scale, angles.sin() * self.scale
+        return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Rotary:
         # Module.to(dtype) would round the frequencies, and to_empty leave garbage: make them anew in float32.
@@ -91,7 +93,8 @@ class Rotary(nn.Module):
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn each pair of x [..., head_dim] by its position's angle, in float32; the result has x's dtype.
-    ``cos`` and ``sin`` have to broadcast to x."""
-    first, second = x.float().chunk(2, dim=-1)
-    turned = torch.cat((-second, first), dim=-1)
-    return (x.float() * cos + turned * sin).to(x.dtype)
+    ``cos`` and ``sin`` are those of :class:`Rotary` and have to broadcast to x."""
+    x32 = x.float()
+    # Halves change places along a dimension of their own: a compiler makes whole vectors of it.
+    other = x32.view(*x.shape[:-1], 2, -1).flip(-2).flatten(-2)
+    return (x32 * cos + other * sin).to(x.dtype)

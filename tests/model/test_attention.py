@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch.nn.attention.flex_attention import flex_attention
 
-from bottega.model.attention import _block_mask, attend, attend_cache, cache_mask, document_mask
+from bottega.model import attention
+from bottega.model.attention import (
+    _attend_in_pieces,
+    _block_mask,
+    attend,
+    attend_cache,
+    cache_mask,
+    document_mask,
+)
 from bottega.model.cache import KVCache
 from bottega.model.config import ModelConfig
 from bottega.model.decoder import Decoder
@@ -40,6 +48,49 @@ def test_the_block_mask_gives_what_the_boolean_mask_gives() -> None:
     k, v = (torch.randn(2, 2, 200, 16, generator=generator) for _ in range(2))
     blocks = flex_attention(q, k, v, block_mask=_block_mask(SEGMENTS), enable_gqa=True)
     torch.testing.assert_close(blocks, attend(q, k, v, document_mask(SEGMENTS)), atol=1e-5, rtol=0)
+
+
+def _packed(dtype: torch.dtype, kv_heads: int = 2) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Queries, keys, values of two rows of 384 tokens, four documents in one of them, and their mask."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(2, heads, 384, 16) for heads in (4, kv_heads, kv_heads)]
+    segments = torch.tensor([[1] * 100 + [2] * 28 + [3] * 200 + [0] * 56, [1] * 384])
+    mask = document_mask(segments)
+    assert isinstance(mask, torch.Tensor)
+    return [torch.randn(s, generator=generator).to(dtype).requires_grad_() for s in shapes], mask
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2])
+def test_attention_in_pieces_and_its_gradients_are_attentions(kv_heads: int) -> None:
+    found = []
+    for way in (_attend_in_pieces, attend):
+        inputs, mask = _packed(torch.float32, kv_heads)
+        out = way(*inputs, mask)
+        (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
+        found.append([out.detach(), *(x.grad for x in inputs)])
+    for mine, expected in zip(*found, strict=True):
+        torch.testing.assert_close(mine, expected, atol=2e-5, rtol=0)
+
+
+def test_a_compiler_in_bfloat16_meets_attention_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, mask = _packed(torch.bfloat16)
+    expected = attend(*inputs, mask)
+    taken = []
+
+    def counted(q: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        taken.append(q.shape)
+        return _attend_in_pieces(q, *rest)
+
+    monkeypatch.setattr(attention, "_attend_in_pieces", counted)
+    compiled = torch.compile(attend, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(*inputs, mask), expected, atol=2e-2, rtol=2e-2)
+    assert len(taken) == 1
+    short = [x[:, :, :100] for x in inputs]  # less than two pieces
+    assert torch.equal(
+        torch.compile(attend, backend="aot_eager")(*short, mask[:, :, :100, :100]),
+        attend(*short, mask[:, :, :100, :100]),
+    )
+    assert len(taken) == 1
 
 
 @pytest.mark.parametrize("kv_heads", [4, 2])
