@@ -91,8 +91,9 @@ class BatchSampler:
         """
         rows = logits.shape[0]
         changed = [row for row in live if row in self._biases or row in self._said]
+        logits = logits.float()  # torch finds the largest several times faster in float32
         if changed:
-            logits = logits.float().clone()
+            logits = logits.clone()
             for row in changed:
                 logits[row] = self._changed(row, logits[row])
         tokens = logits.argmax(dim=-1)
@@ -100,11 +101,11 @@ class BatchSampler:
         drawing = [row for row in live if self._settings[row].temperature > 0]
         reporting = [row for row in live if self._report[row] >= 0 and row not in set(drawing)]
         if drawing:
-            found = self._draw(logits[drawing].float(), drawing, [steps[row] for row in drawing])
+            found = self._draw(logits[drawing], drawing, [steps[row] for row in drawing])
             tokens[torch.tensor(drawing, device=tokens.device)] = found.tokens
             self._write(found, drawing, logprobs, top)
         if reporting:
-            weights = logits[reporting].float().softmax(dim=-1)
+            weights = logits[reporting].softmax(dim=-1)
             self._write(_Choice(tokens[reporting], weights, None), reporting, logprobs, top)
         chosen: list[int] = tokens.tolist()
         for row in changed:

@@ -24,7 +24,7 @@ from bottega.engine.text import TextStream
 from bottega.errors import UserError
 from bottega.model.decoder import Decoder
 
-EXTENT_STEP = 64  # attention reads the cache in steps of so many slots
+EXTENT_STEP = 32  # attention reads the cache in steps of so many slots
 PASS_TOKENS = 4096  # of prompts, read in one pass
 
 Sink = Callable[[Event | BaseException], None]
@@ -290,7 +290,7 @@ class Scheduler:
         for row, sequence in self._decoding.items():
             steps[row] = len(sequence.ids)
         live = sorted(self._decoding)
-        drawn = self._sampler.draw(self.model.logits(self._hidden[:width]), steps, live)
+        drawn = self._sampler.draw(self._step.logits(self._hidden[:width]), steps, live)
         for row in live:
             self._say(self._decoding[row], drawn.tokens[row], drawn.logprobs[row], drawn.top[row])
 

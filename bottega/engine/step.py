@@ -1,18 +1,20 @@
 """The decoder's pass over a cache in few operations: what generating spends its time on.
 
 A step for one token is hundreds of small operations whose overhead costs as much as the arithmetic. Here the
-projections of a layer that read the same input are one product, and queries and keys are turned together.
+projections of a layer that read the same input are one product, queries and keys are turned together, and
+weights are packed where products are faster so.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bottega.engine.packed import can_pack, pack, packed_linear
 from bottega.model.attention import attend, cache_mask
 from bottega.model.cache import KVCache
 from bottega.model.decoder import Block, Decoder, rms_normalised
@@ -21,20 +23,29 @@ from bottega.model.rope import rotate
 
 @dataclass(slots=True)
 class _Layer:
-    """One layer's weights; ``qkv`` and ``gate_up`` are stacked by rows."""
+    """One layer's weights as a step reads them."""
 
     block: Block
-    qkv: Tensor  # [(H + 2 KV) hd, D]
+    matrices: _Matrices
+    packed: _Matrices  # where that is faster; else the matrices themselves
     qkv_bias: Tensor | None
-    gate_up: Tensor  # [2 I, D]
     qk_norm: Tensor | None  # [H + KV, hd]
+
+
+class _Matrices(NamedTuple):
+    """``qkv`` and ``gate_up`` are stacked by rows."""
+
+    qkv: Tensor  # [(H + 2 KV) hd, D]
+    out: Tensor  # [D, H hd]
+    gate_up: Tensor  # [2 I, D]
+    down: Tensor  # [D, I]
 
 
 class Step:
     """``step(tokens, positions, cache)``: hidden states [B, S, D] after the final norm, as the decoder's.
 
-    Stacked weights take the place of the model's own, which become views into them: nothing is held twice,
-    and a change in place is seen by both. :meth:`refresh` is for what is not a view.
+    Stacked weights take the place of the model's own, which become views into them. Packed weights, in
+    bfloat16 on a CPU, are a second copy: :meth:`refresh` takes over what was changed in place.
     """
 
     def __init__(self, model: Decoder, *, compiled: bool = False) -> None:
@@ -47,16 +58,25 @@ class Step:
         self._eps = config.rms_eps
         # Adapters stand between the projections of some models; those take the decoder's own way.
         self._layers = [self._fused(block) for block in model.model.layers] if self._plain else []
-        # The fused kernel's last bits depend on which thread serves a row, and so on the row's neighbours.
         weight = model.output_weight
-        self._written_out = weight.device.type == "cpu" and weight.dtype == torch.float32
+        self._packs = can_pack(weight)
+        self._linear = packed_linear if self._packs else F.linear
+        self._head = pack(weight) if self._packs else weight
+        self._on_cpu, self._in_float32 = weight.device.type == "cpu", weight.dtype == torch.float32
         self._compiled = torch.compile(self._run) if compiled and self._plain else None
 
     def refresh(self) -> None:
-        """Take over norms that were changed in place."""
+        """Take over weights that were changed in place."""
+        if self._packs:
+            self._head = pack(self.model.output_weight)
         for layer in self._layers:
+            layer.packed = _packed(layer.matrices)
             if layer.qk_norm is not None:
                 layer.qk_norm.copy_(self._qk_norm(layer.block))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits [..., V] of hidden states [..., D]."""
+        return self._linear(hidden, self._head)
 
     @torch.inference_mode()
     def __call__(self, tokens: Tensor, positions: Tensor, cache: KVCache) -> Tensor:
@@ -64,13 +84,19 @@ class Step:
         if not self._plain:
             own: Tensor = self.model(tokens, positions, cache=cache)
             return own
+        one = tokens.shape[1] == 1
         mask = cache_mask(positions, cache.extent)  # [B, 1, S, T]
-        if self._written_out:
+        # A bias asks for attention written out. In bfloat16 the fused kernel takes several times as long for
+        # one token; in float32 its last bits depend on which thread serves a row, and so on its neighbours.
+        if self._on_cpu and (one or self._in_float32):
             mask = self._bias(mask)
-        if tokens.shape[1] > 1 or self._compiled is None:
-            return self._run(tokens, positions, mask, cache.rows, cache.keys, cache.values)
+        # Which rows of the flat cache [rows KV capacity, hd] the new tokens' heads are written to.
+        heads = torch.arange(self._kv_heads, device=positions.device)
+        slots = (cache.rows[:, None, None] * self._kv_heads + heads) * cache.capacity + positions[:, :, None]
+        if not one or self._compiled is None:
+            return self._run(tokens, positions, mask, slots.view(-1), cache.keys, cache.values)
         torch._dynamo.maybe_mark_dynamic(mask, mask.dim() - 1)  # one compilation serves every extent
-        hidden: Tensor = self._compiled(tokens, positions, mask, cache.rows, cache.keys, cache.values)
+        hidden: Tensor = self._compiled(tokens, positions, mask, slots.view(-1), cache.keys, cache.values)
         return hidden
 
     def _run(
@@ -78,21 +104,20 @@ class Step:
         tokens: Tensor,
         positions: Tensor,
         mask: Tensor,
-        rows: Tensor,
+        slots: Tensor,
         keys: list[Tensor],
         values: list[Tensor],
     ) -> Tensor:
         trunk = self.model.model
         cos, sin = (x.transpose(1, 2) for x in trunk.rotary(positions))  # [B, S, 1, hd]
-        where = (rows[:, None], slice(None), positions)
         x = F.embedding(tokens, trunk.embed_tokens.weight)
         for layer, k, v in zip(self._layers, keys, values, strict=True):
-            x = self._attend(x, layer, cos, sin, mask, where, k, v)
-            block = layer.block
-            gate, up = F.linear(block.post_attention_layernorm(x), layer.gate_up).chunk(2, dim=-1)
-            x = x + F.linear(F.silu(gate) * up, block.mlp.down_proj.weight)
-        normed: Tensor = trunk.norm(x)
-        return normed
+            x = self._attend(x, layer, cos, sin, mask, slots, k, v)
+            normed = layer.block.post_attention_layernorm(x)
+            gate, up = self._linear(normed, layer.packed.gate_up).chunk(2, dim=-1)
+            x = x + self._linear(F.silu(gate) * up, layer.packed.down)
+        out: Tensor = trunk.norm(x)
+        return out
 
     def _attend(
         self,
@@ -101,37 +126,43 @@ class Step:
         cos: Tensor,
         sin: Tensor,
         mask: Tensor,
-        where: Any,
+        slots: Tensor,
         keys: Tensor,
         values: Tensor,
     ) -> Tensor:
         B, S, _ = x.shape
         T = mask.shape[-1]
         H, KV, hd = self._heads, self._kv_heads, self._head_dim
-        qkv = F.linear(layer.block.input_layernorm(x), layer.qkv, layer.qkv_bias)
+        qkv = self._linear(layer.block.input_layernorm(x), layer.packed.qkv, layer.qkv_bias)
         qkv = qkv.view(B, S, H + 2 * KV, hd)
         qk, v = qkv[:, :, : H + KV], qkv[:, :, H + KV :]
         if layer.qk_norm is not None:
             qk = (rms_normalised(qk, self._eps) * layer.qk_norm).to(x.dtype)
         qk = rotate(qk, cos, sin)
         q, k = qk[:, :, :H], qk[:, :, H:]
-        keys[where], values[where] = k, v  # [B, S, KV, hd]: the indexed dimensions come first
+        for kept, new in ((keys, k), (values, v)):
+            kept.view(-1, hd).index_copy_(0, slots, new.reshape(-1, hd))
         keys, values = keys[:, :, :T], values[:, :, :T]
-        if not self._written_out:
+        if mask.dtype == torch.bool:
             out = attend(q.transpose(1, 2), keys, values, mask).transpose(1, 2)
+        elif torch.compiler.is_compiling():  # one token: one pass over the keys and one over the values
+            grouped = q.view(B, KV, H // KV, 1, hd).float() * hd**-0.5
+            scores = (grouped * keys[:, :, None].float()).sum(dim=-1) + mask.view(B, KV, H // KV, T)
+            out = (scores.softmax(dim=-1)[..., None] * values[:, :, None].float()).sum(dim=-2)
         else:
             # The heads that share keys are rows of one product: [B KV, H / KV S, hd].
-            rows = q.transpose(1, 2).reshape(B * KV, H // KV * S, hd)
-            flat_keys, flat_values = keys.view(B * KV, T, hd), values.view(B * KV, T, hd)
+            rows = q.transpose(1, 2).reshape(B * KV, H // KV * S, hd).float()
+            flat_keys, flat_values = (x.view(B * KV, T, hd).float() for x in (keys, values))
             scores = torch.baddbmm(mask, rows, flat_keys.mT, alpha=hd**-0.5)
             out = torch.bmm(scores.softmax(dim=-1), flat_values).view(B, H, S, hd).transpose(1, 2)
-        return x + F.linear(out.reshape(B, S, H * hd), layer.block.self_attn.o_proj.weight)
+        out = out.reshape(B, S, H * hd).to(x.dtype)
+        return x + self._linear(out, layer.packed.out)
 
     def _bias(self, mask: Tensor) -> Tensor:
-        """0 where a token is seen and -inf elsewhere, [B KV, H / KV S, T]: made once for all layers."""
+        """0 where a token is seen and -inf elsewhere, float32 [B KV, H / KV S, T]: made once for all
+        layers."""
         B, _, S, T = mask.shape
-        dtype = self.model.output_weight.dtype
-        bias = torch.zeros(B, 1, 1, S, T, dtype=dtype).masked_fill_(~mask[:, None], float("-inf"))
+        bias = torch.zeros(B, 1, 1, S, T).masked_fill_(~mask[:, None], float("-inf"))
         groups = self._heads // self._kv_heads
         return bias.expand(B, self._kv_heads, groups, S, T).reshape(B * self._kv_heads, groups * S, T)
 
@@ -142,13 +173,14 @@ class Step:
         bias = None
         if attention.q_proj.bias is not None:
             bias = _stack([p.bias for p in projections])
-        return _Layer(
-            block,
+        matrices = _Matrices(
             _stack([p.weight for p in projections]),
-            bias,
+            attention.o_proj.weight,
             _stack([mlp.gate_proj.weight, mlp.up_proj.weight]),
-            None if attention.q_norm is None else self._qk_norm(block),
+            mlp.down_proj.weight,
         )
+        qk_norm = None if attention.q_norm is None else self._qk_norm(block)
+        return _Layer(block, matrices, _packed(matrices), bias, qk_norm)
 
     def _qk_norm(self, block: Block) -> Tensor:
         attention = block.self_attn
@@ -164,6 +196,10 @@ def _projections(block: nn.Module) -> tuple[nn.Module, ...]:
         *(attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj),
         *(mlp.gate_proj, mlp.up_proj, mlp.down_proj),
     )
+
+
+def _packed(matrices: _Matrices) -> _Matrices:
+    return _Matrices(*map(pack, matrices)) if can_pack(matrices.qkv) else matrices
 
 
 @torch.no_grad()

@@ -32,7 +32,7 @@ class KVCache:
         # Zeros, for a masked slot must hold finite values: 0 x NaN is NaN.
         self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
         self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
-        self.extent = capacity
+        self.capacity, self.extent = capacity, capacity
         self.rows = torch.arange(rows, device=device)
 
     def narrow(self, first: int, rows: int) -> KVCache:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,6 @@ from bottega.engine.local import LocalEngine
 from bottega.engine.requests import Completion, EngineBusyError, Finished, Request, Sampling, Token, gather
 from bottega.engine.slots import BLOCK_TOKENS
 from bottega.errors import UserError
-from bottega.model.cache import KVCache
 from bottega.model.decoder import Decoder
 from bottega.model.lora import add_lora
 from tests.engine.conftest import VOCAB_SIZE, next_logits, slow_greedy, some_prompts, tiny_model
@@ -129,13 +129,14 @@ def passes_of_reading(engine: LocalEngine) -> list[tuple[int, ...]]:
     """The shape of every pass over prompts from now on."""
     shapes: list[tuple[int, ...]] = []
     step = engine._scheduler._step
+    run = step._run
 
-    def watched(tokens: torch.Tensor, positions: torch.Tensor, cache: KVCache) -> torch.Tensor:
+    def watched(tokens: torch.Tensor, *rest: Any) -> torch.Tensor:
         if tokens.shape[1] > 1:
             shapes.append(tuple(tokens.shape))
-        return step(tokens, positions, cache)
+        return run(tokens, *rest)
 
-    engine._scheduler._step = watched  # type: ignore[assignment]
+    step._run = watched  # type: ignore[method-assign]
     return shapes
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional as F
 
+from bottega.engine.packed import can_pack, pack, packed_linear
 from bottega.engine.step import Step
 from bottega.model.cache import KVCache
 from bottega.model.config import FAMILIES, Family, ModelConfig
@@ -73,18 +75,64 @@ def test_compiled_steps_are_the_same_at_every_extent() -> None:
     torch.testing.assert_close(torch.cat(found, dim=1), whole, atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize("family", FAMILIES)
 @torch.inference_mode()
-def test_in_bfloat16_it_is_as_near_as_bfloat16_gets() -> None:
-    model = model_of("qwen3")
-    tokens = torch.randint(0, 97, (2, 16), generator=torch.Generator().manual_seed(0))
-    exact = model(tokens)
+def test_in_bfloat16_it_is_as_near_as_bfloat16_gets(family: Family, compiled: bool) -> None:
+    if compiled and cpp_compiler() is None:
+        pytest.skip("compiling needs a C++ compiler")
+    model = model_of(family)
+    tokens = torch.randint(0, 97, (2, 24), generator=torch.Generator().manual_seed(0))
+    exact, exact_logits = model(tokens), model.logits(model(tokens))
     model.bfloat16()
-    step, cache = Step(model), cache_of(model, 2)
+    step, cache = Step(model, compiled=compiled), cache_of(model, 2)
     cache.extent = 16
-    found = step(tokens, torch.arange(16).expand(2, -1), cache)
-    own = model(tokens)
-    assert found.dtype == torch.bfloat16
-    assert (found.float() - exact).abs().max() <= 1.5 * (own.float() - exact).abs().max()
+    found = [step(tokens[:, :16], torch.arange(16).expand(2, -1), cache)]
+    for at in range(16, 24):  # a token at a time: attention is written out
+        cache.extent = at + 1
+        found.append(step(tokens[:, at : at + 1], torch.full((2, 1), at), cache))
+    hidden, own = torch.cat(found, dim=1), model(tokens)
+    assert hidden.dtype == torch.bfloat16
+    assert (hidden.float() - exact).abs().max() <= 1.5 * (own.float() - exact).abs().max()
+    logits, own_logits = step.logits(hidden), model.logits(own)
+    assert (logits.float() - exact_logits).abs().max() <= 1.5 * (
+        own_logits.float() - exact_logits
+    ).abs().max()
+
+
+@torch.inference_mode()
+def test_in_bfloat16_a_change_in_place_is_seen_after_a_refresh() -> None:
+    model, other = model_of("qwen3", tie=False).bfloat16(), model_of("qwen3", tie=False).bfloat16()
+    step = Step(model)
+    for parameter, theirs in zip(model.parameters(), other.parameters(), strict=True):
+        theirs *= 1.25
+        parameter.copy_(theirs)
+    step.refresh()
+    tokens, positions = torch.tensor([[5, 6, 7]]), torch.arange(3)[None]
+    found = []
+    for each in (step, Step(other)):
+        cache = cache_of(model, 1)
+        cache.extent = 3
+        found.append(each.logits(each(tokens, positions, cache)))
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 40, 300])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_packed_weight_multiplies_as_the_plain_one(rows: int, bias: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, weight, b = (
+        torch.randn(shape, generator=generator).bfloat16() for shape in ((rows, 2, 80), (112, 80), (112,))
+    )
+    if not can_pack(weight):
+        pytest.skip("this CPU has no bfloat16 products that packing makes faster")
+    given = b if bias else None
+    exact = F.linear(x.double(), weight.double(), b.double() if bias else None)
+    torch.testing.assert_close(packed_linear(x, pack(weight), given).double(), exact, atol=2e-2, rtol=1e-2)
+
+
+def test_in_float32_nothing_is_packed() -> None:
+    assert not can_pack(torch.zeros(16, 16))
 
 
 def test_weights_are_held_once_and_a_change_in_place_is_seen(tmp_path: Path) -> None:
@@ -115,7 +163,7 @@ def test_two_engines_may_share_a_model() -> None:
     pointers = [p.data_ptr() for p in model.parameters()]
     second = Step(model)
     assert [p.data_ptr() for p in model.parameters()] == pointers
-    assert first._layers[0].qkv.data_ptr() == second._layers[0].qkv.data_ptr()
+    assert first._layers[0].matrices.qkv.data_ptr() == second._layers[0].matrices.qkv.data_ptr()
 
 
 def test_a_model_is_trained_through_the_views() -> None:
@@ -123,8 +171,8 @@ def test_a_model_is_trained_through_the_views() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     step = Step(model)
     tokens = torch.randint(0, 97, (2, 16), generator=torch.Generator().manual_seed(0))
-    before = step._layers[0].qkv.clone()
+    before = step._layers[0].matrices.qkv.clone()
     model.logits(model(tokens)).square().mean().backward()
     optimizer.step()
-    assert not torch.equal(step._layers[0].qkv, before)
-    assert torch.equal(step._layers[0].qkv[:32], model.model.layers[0].self_attn.q_proj.weight)  # type: ignore[union-attr, index]
+    assert not torch.equal(step._layers[0].matrices.qkv, before)
+    assert torch.equal(step._layers[0].matrices.qkv[:32], model.model.layers[0].self_attn.q_proj.weight)  # type: ignore[union-attr, index]
