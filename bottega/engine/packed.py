@@ -17,8 +17,10 @@ _library.define("packed_linear(Tensor x, Tensor weight, Tensor? bias) -> Tensor"
 
 def can_pack(weight: Tensor) -> bool:
     """Whether ``weight`` is of a kind that packing makes faster here."""
-    on_cpu = weight.device.type == "cpu" and weight.dtype == torch.bfloat16
-    return on_cpu and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if weight.device.type != "cpu" or weight.dtype != torch.bfloat16:
+        return False
+    known = hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported")  # not in a torch without oneDNN
+    return known and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def pack(weight: Tensor) -> Tensor:
