@@ -24,7 +24,6 @@ from bottega.engine.text import TextStream
 from bottega.errors import UserError
 from bottega.model.decoder import Decoder
 
-EXTENT_STEP = 32  # attention reads the cache in steps of so many slots
 PASS_TOKENS = 4096  # of prompts, read in one pass
 
 Sink = Callable[[Event | BaseException], None]
@@ -100,6 +99,9 @@ class Scheduler:
         self._hidden = torch.zeros(slots, model.config.hidden_size, dtype=weight.dtype, device=weight.device)
         # In float32 a product of another height may round otherwise, and one rounding can turn a token.
         self._one_shape = weight.device.type == "cpu" and weight.dtype == torch.float32
+        self._extent_step = (
+            64 if self._one_shape else 32
+        )  # attention reads the cache in steps of so many slots
 
     @property
     def busy(self) -> bool:
@@ -339,7 +341,7 @@ class Scheduler:
             positions[row] = len(sequence.ticket.prompt) + len(sequence.ids) - 1
         longest = max(positions[row] for row in self._decoding) + 1
         cache = self._slots.cache.narrow(0, width)
-        cache.extent = min(-(-longest // EXTENT_STEP) * EXTENT_STEP, self._slots.scratch)
+        cache.extent = min(-(-longest // self._extent_step) * self._extent_step, self._slots.scratch)
         columns = torch.tensor([tokens, positions], device=self._device)
         hidden = self._step(columns[0, :, None], columns[1, :, None], cache)
         self._hidden[:width] = hidden[:, 0]
