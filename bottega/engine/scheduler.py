@@ -99,9 +99,8 @@ class Scheduler:
         self._hidden = torch.zeros(slots, model.config.hidden_size, dtype=weight.dtype, device=weight.device)
         # In float32 a product of another height may round otherwise, and one rounding can turn a token.
         self._one_shape = weight.device.type == "cpu" and weight.dtype == torch.float32
-        self._extent_step = (
-            64 if self._one_shape else 32
-        )  # attention reads the cache in steps of so many slots
+        # Attention reads the cache in steps of so many slots; a longer product may round otherwise too.
+        self._extent_step = 64 if self._one_shape else 32
 
     @property
     def busy(self) -> bool:

@@ -57,12 +57,16 @@ class Step:
         self._heads, self._kv_heads, self._head_dim = config.num_heads, config.num_kv_heads, config.head_dim
         self._eps = config.rms_eps
         # Adapters stand between the projections of some models; those take the decoder's own way.
-        self._layers = [self._fused(block) for block in model.model.layers] if self._plain else []
         weight = model.output_weight
         self._packs = can_pack(weight)
         self._linear = packed_linear if self._packs else F.linear
+        self._layers = [self._fused(block) for block in model.model.layers] if self._plain else []
         self._head = pack(weight) if self._packs else weight
-        self._on_cpu, self._in_float32 = weight.device.type == "cpu", weight.dtype == torch.float32
+        # On a CPU attention is written out: in float32 the fused kernel's last bits depend on which thread
+        # serves a row, and so on its neighbours; in bfloat16 it takes several times as long for one token.
+        on_cpu = weight.device.type == "cpu"
+        self._writes_out_all = on_cpu and weight.dtype == torch.float32
+        self._writes_out_one = on_cpu and weight.dtype in (torch.float32, torch.bfloat16)
         self._compiled = torch.compile(self._run) if compiled and self._plain else None
 
     def refresh(self) -> None:
@@ -70,7 +74,7 @@ class Step:
         if self._packs:
             self._head = pack(self.model.output_weight)
         for layer in self._layers:
-            layer.packed = _packed(layer.matrices)
+            layer.packed = self._packed(layer.matrices)
             if layer.qk_norm is not None:
                 layer.qk_norm.copy_(self._qk_norm(layer.block))
 
@@ -86,9 +90,7 @@ class Step:
             return own
         one = tokens.shape[1] == 1
         mask = cache_mask(positions, cache.extent)  # [B, 1, S, T]
-        # A bias asks for attention written out. In bfloat16 the fused kernel takes several times as long for
-        # one token; in float32 its last bits depend on which thread serves a row, and so on its neighbours.
-        if self._on_cpu and (one or self._in_float32):
+        if self._writes_out_one if one else self._writes_out_all:
             mask = self._bias(mask)
         # Which rows of the flat cache [rows KV capacity, hd] the new tokens' heads are written to.
         heads = torch.arange(self._kv_heads, device=positions.device)
@@ -180,7 +182,10 @@ class Step:
             mlp.down_proj.weight,
         )
         qk_norm = None if attention.q_norm is None else self._qk_norm(block)
-        return _Layer(block, matrices, _packed(matrices), bias, qk_norm)
+        return _Layer(block, matrices, self._packed(matrices), bias, qk_norm)
+
+    def _packed(self, matrices: _Matrices) -> _Matrices:
+        return _Matrices(*map(pack, matrices)) if self._packs else matrices
 
     def _qk_norm(self, block: Block) -> Tensor:
         attention = block.self_attn
@@ -196,10 +201,6 @@ def _projections(block: nn.Module) -> tuple[nn.Module, ...]:
         *(attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj),
         *(mlp.gate_proj, mlp.up_proj, mlp.down_proj),
     )
-
-
-def _packed(matrices: _Matrices) -> _Matrices:
-    return _Matrices(*map(pack, matrices)) if can_pack(matrices.qkv) else matrices
 
 
 @torch.no_grad()

@@ -100,6 +100,21 @@ def test_in_bfloat16_it_is_as_near_as_bfloat16_gets(family: Family, compiled: bo
     ).abs().max()
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@torch.inference_mode()
+def test_in_float64_no_step_falls_back_to_float32(family: Family) -> None:
+    model = model_of(family).double()
+    tokens = torch.randint(0, 97, (2, 20), generator=torch.Generator().manual_seed(0))
+    step, cache = Step(model), cache_of(model, 2)
+    found = []
+    for at in range(20):
+        cache.extent = at + 1
+        found.append(step(tokens[:, at : at + 1], torch.full((2, 1), at), cache))
+    own_cache = cache_of(model, 2)
+    own = [model(tokens[:, at : at + 1], torch.full((2, 1), at), cache=own_cache) for at in range(20)]
+    torch.testing.assert_close(torch.cat(found, dim=1), torch.cat(own, dim=1), atol=1e-12, rtol=0)
+
+
 @torch.inference_mode()
 def test_in_bfloat16_a_change_in_place_is_seen_after_a_refresh() -> None:
     model, other = model_of("qwen3", tie=False).bfloat16(), model_of("qwen3", tie=False).bfloat16()
