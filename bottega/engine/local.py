@@ -69,16 +69,24 @@ class LocalEngine:
         max_tokens: int | None = None,
         max_queue: int = 1024,
         compiled: bool = False,
+        batch_invariant: bool = False,
     ) -> None:
         """``slots``: sequences decoded at once; ``max_tokens``: of prompt and answer together, the model's
         positions by default; ``max_queue``: requests that may wait for a slot; ``compiled``: steps of
-        decoding run compiled, which takes some 20 s at first."""
+        decoding run compiled on a CPU, which takes some 20 s at first; ``batch_invariant``: on a GPU too no
+        token depends on what else is being answered, at the price of always decoding every slot."""
         if slots < 1:
             raise UserError(f"slots must be at least 1, not {slots}.")
         limit = model.config.max_positions
         self._scheduler = Scheduler(
-            model, tokenizer, slots=slots, max_tokens=min(max_tokens or limit, limit), compiled=compiled
+            model,
+            tokenizer,
+            slots=slots,
+            max_tokens=min(max_tokens or limit, limit),
+            compiled=compiled,
+            batch_invariant=batch_invariant,
         )
+        self._batch_invariant = batch_invariant
         self._slots, self._max_queue = slots, max_queue
         self._driver = threading.RLock()  # held by whoever takes a step
         self._wake = threading.Event()
@@ -95,7 +103,7 @@ class LocalEngine:
             slots=self._slots,
             prefix_reuse=True,
             exact_logprobs=True,
-            neighbours_change_nothing=weight.device.type == "cpu",
+            neighbours_change_nothing=weight.device.type == "cpu" or self._batch_invariant,
             page_tokens=self._scheduler.max_tokens,
         )
 

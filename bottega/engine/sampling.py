@@ -31,16 +31,30 @@ def uniforms(seed: int, choice: int, steps: int) -> NDArray[np.float64]:
     return np.random.Generator(np.random.Philox([seed, choice])).random(steps)
 
 
-@dataclass(frozen=True, slots=True)
 class Drawn:
     """The tokens of one step; log-probabilities are those of the distribution that was drawn from.
 
     Under temperature 0 it is the softmax of the logits after penalties and biases.
     """
 
-    tokens: list[int]  # [B]
-    logprobs: list[float]  # [B], NaN where not asked for
-    top: list[tuple[tuple[int, float], ...]]  # [B], empty where not asked for
+    def __init__(self, ids: Tensor, logprobs: list[float], top: list[tuple[tuple[int, float], ...]]) -> None:
+        self.ids = ids  # int64 [B], on the device
+        self.logprobs = logprobs  # [B], NaN where not asked for
+        self.top = top  # [B], empty where not asked for
+        self._copy, self._copied = ids, None
+        if ids.is_cuda:  # on its way while the GPU goes on
+            self._copy = torch.empty(ids.shape, dtype=ids.dtype, pin_memory=True)
+            self._copy.copy_(ids, non_blocking=True)
+            self._copied = torch.cuda.Event()
+            self._copied.record()
+
+    @property
+    def tokens(self) -> list[int]:
+        """``ids`` as numbers [B], once they are known; what was queued on the device since is not waited for."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        found: list[int] = self._copy.tolist()
+        return found
 
 
 class BatchSampler:
@@ -107,12 +121,12 @@ class BatchSampler:
         if reporting:
             weights = logits[reporting].softmax(dim=-1)
             self._write(_Choice(tokens[reporting], weights, None), reporting, logprobs, top)
-        chosen: list[int] = tokens.tolist()
         for row in changed:
             if row in self._said:
-                self._said[row][chosen[row]] += 1
-                self._seen[row][chosen[row]] = True
-        return Drawn(chosen, logprobs, top)
+                drawn = tokens[row : row + 1]  # not a number: asking for it would wait for the device
+                self._said[row].index_add_(0, drawn, torch.ones(1, device=self._device))
+                self._seen[row].index_fill_(0, drawn, True)
+        return Drawn(tokens, logprobs, top)
 
     def _bias(self, sampling: Sampling) -> Tensor:
         unknown = [token for token in sampling.logit_bias if not 0 <= token < self._vocab_size]

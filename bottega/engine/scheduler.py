@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bottega.data.tokenizer import Tokenizer
+from bottega.engine.graphs import Decoding, has_kernels
 from bottega.engine.requests import Event, Finished, FinishReason, Request, Token
-from bottega.engine.sampling import BatchSampler
+from bottega.engine.sampling import BatchSampler, Drawn
 from bottega.engine.slots import BLOCK_TOKENS, PAD_TOKENS, Slots
 from bottega.engine.step import Step
 from bottega.engine.text import TextStream
@@ -57,6 +58,7 @@ class _Sequence:
     begun: bool = False  # reading its prompt
     cached: int = 0  # tokens of the prompt that were taken over
     read: int = 0  # tokens of the prompt in the cache
+    drawn: int = 0  # tokens of the answer; the last may not be told yet
     ids: list[int] = field(default_factory=list)
 
 
@@ -84,6 +86,7 @@ class Scheduler:
         slots: int,
         max_tokens: int,
         compiled: bool = False,
+        batch_invariant: bool = False,
     ) -> None:
         weight = model.output_weight
         self.model, self.tokenizer, self.max_tokens, self.version = model, tokenizer, max_tokens, 0
@@ -97,8 +100,16 @@ class Scheduler:
         self._decoding: dict[int, _Sequence] = {}  # by row
         # Of each row's last token: what the next one is drawn by.
         self._hidden = torch.zeros(slots, model.config.hidden_size, dtype=weight.dtype, device=weight.device)
-        # In float32 a product of another height may round otherwise, and one rounding can turn a token.
-        self._one_shape = weight.device.type == "cpu" and weight.dtype == torch.float32
+        on_gpu = weight.device.type == "cuda"
+        self._decoding_on_gpu: Decoding | None = None
+        if has_kernels(weight.device) and self._step.is_plain:
+            self._decoding_on_gpu = Decoding(self._step, self._slots.cache, self._hidden)
+        # A GPU reads the tokens that were drawn while their requests are told of them.
+        self._runs_ahead = on_gpu
+        # A product of another height may round otherwise, and one rounding can turn a token. On a CPU in
+        # bfloat16 it does not.
+        in_float32 = not on_gpu and weight.dtype == torch.float32
+        self._one_shape = in_float32 or (on_gpu and batch_invariant)
         # Attention reads the cache in steps of so many slots; a longer product may round otherwise too.
         self._extent_step = 64 if self._one_shape else 32
 
@@ -142,9 +153,12 @@ class Scheduler:
         self._admit()
         self._read(prefill_tokens)
         if self._decoding:
-            self._draw()
-        if self._decoding:
-            self._advance()
+            drawn = self._draw()
+            if self._runs_ahead:
+                self._advance(drawn.ids)
+            self._tell(drawn)
+            if not self._runs_ahead:
+                self._advance(drawn.ids)
 
     def forget(self) -> None:
         """The weights have changed: nothing in the cache is taken over, and tokens carry a new version."""
@@ -284,16 +298,24 @@ class Scheduler:
             return len(self._hidden)
         return min(len(self._hidden), 1 << max(self._decoding).bit_length())
 
-    def _draw(self) -> None:
-        """Draw every row's next token and tell of it."""
+    def _draw(self) -> Drawn:
+        """Draw every row's next token."""
         width = self._width()
         steps = [0] * width
         for row, sequence in self._decoding.items():
-            steps[row] = len(sequence.ids)
-        live = sorted(self._decoding)
-        drawn = self._sampler.draw(self._step.logits(self._hidden[:width]), steps, live)
-        for row in live:
-            self._say(self._decoding[row], drawn.tokens[row], drawn.logprobs[row], drawn.top[row])
+            steps[row] = sequence.drawn
+            sequence.drawn += 1
+        if self._decoding_on_gpu is not None:
+            logits = self._decoding_on_gpu.logits(width)
+        else:
+            logits = self._step.logits(self._hidden[:width])
+        return self._sampler.draw(logits, steps, sorted(self._decoding))
+
+    def _tell(self, drawn: Drawn) -> None:
+        """Tell every request of its row's token."""
+        tokens = drawn.tokens
+        for row in sorted(self._decoding):
+            self._say(self._decoding[row], tokens[row], drawn.logprobs[row], drawn.top[row])
 
     def _say(
         self, sequence: _Sequence, token: int, logprob: float, top: tuple[tuple[int, float], ...]
@@ -331,16 +353,21 @@ class Scheduler:
         self._sampler.end(row)
         self._slots.release(row)
 
-    def _advance(self) -> None:
-        """Read the tokens that were drawn, so that the next can be."""
+    def _advance(self, drawn: Tensor) -> None:
+        """Read the tokens [B] that were drawn for the rows that want another one."""
+        going_on = {row: s for row, s in self._decoding.items() if s.drawn < s.ticket.room}
+        if not going_on:
+            return
         width = self._width()
-        tokens, positions = [0] * width, [self._slots.scratch] * width
-        for row, sequence in self._decoding.items():
-            tokens[row] = sequence.ids[-1]
-            positions[row] = len(sequence.ticket.prompt) + len(sequence.ids) - 1
-        longest = max(positions[row] for row in self._decoding) + 1
+        places = [self._slots.scratch] * width
+        for row, sequence in going_on.items():
+            places[row] = len(sequence.ticket.prompt) + sequence.drawn - 1
+        positions = torch.tensor(places, device=self._device)
+        if self._decoding_on_gpu is not None:
+            self._decoding_on_gpu.advance(drawn[:width], positions)
+            return
+        longest = max(places[row] for row in going_on) + 1
         cache = self._slots.cache.narrow(0, width)
         cache.extent = min(-(-longest // self._extent_step) * self._extent_step, self._slots.scratch)
-        columns = torch.tensor([tokens, positions], device=self._device)
-        hidden = self._step(columns[0, :, None], columns[1, :, None], cache)
+        hidden = self._step(drawn[:width, None], positions[:, None], cache)
         self._hidden[:width] = hidden[:, 0]

@@ -22,17 +22,17 @@ from bottega.model.rope import rotate
 
 
 @dataclass(slots=True)
-class _Layer:
+class Layer:
     """One layer's weights as a step reads them."""
 
     block: Block
-    matrices: _Matrices
-    packed: _Matrices  # where that is faster; else the matrices themselves
+    matrices: Matrices
+    packed: Matrices  # where that is faster; else the matrices themselves
     qkv_bias: Tensor | None
     qk_norm: Tensor | None  # [H + KV, hd]
 
 
-class _Matrices(NamedTuple):
+class Matrices(NamedTuple):
     """``qkv`` and ``gate_up`` are stacked by rows."""
 
     qkv: Tensor  # [(H + 2 KV) hd, D]
@@ -53,27 +53,27 @@ class Step:
         thousands follow."""
         self.model = model
         config = model.config
-        self._plain = all(type(p) is nn.Linear for block in model.model.layers for p in _projections(block))
+        # Adapters stand between the projections of some models; those take the decoder's own way.
+        self.is_plain = all(type(p) is nn.Linear for block in model.model.layers for p in _projections(block))
         self._heads, self._kv_heads, self._head_dim = config.num_heads, config.num_kv_heads, config.head_dim
         self._eps = config.rms_eps
-        # Adapters stand between the projections of some models; those take the decoder's own way.
         weight = model.output_weight
         self._packs = can_pack(weight)
         self._linear = packed_linear if self._packs else F.linear
-        self._layers = [self._fused(block) for block in model.model.layers] if self._plain else []
+        self.layers = [self._fused(block) for block in model.model.layers] if self.is_plain else []
         self._head = pack(weight) if self._packs else weight
         # On a CPU attention is written out: in float32 the fused kernel's last bits depend on which thread
         # serves a row, and so on its neighbours; in bfloat16 it takes several times as long for one token.
         on_cpu = weight.device.type == "cpu"
         self._writes_out_all = on_cpu and weight.dtype == torch.float32
         self._writes_out_one = on_cpu and weight.dtype in (torch.float32, torch.bfloat16)
-        self._compiled = torch.compile(self._run) if compiled and self._plain else None
+        self._compiled = torch.compile(self._run) if compiled and self.is_plain else None
 
     def refresh(self) -> None:
         """Take over weights that were changed in place."""
         if self._packs:
             self._head = pack(self.model.output_weight)
-        for layer in self._layers:
+        for layer in self.layers:
             layer.packed = self._packed(layer.matrices)
             if layer.qk_norm is not None:
                 layer.qk_norm.copy_(self._qk_norm(layer.block))
@@ -85,7 +85,7 @@ class Step:
     @torch.inference_mode()
     def __call__(self, tokens: Tensor, positions: Tensor, cache: KVCache) -> Tensor:
         """tokens, positions: integers [B, S]; keys and values are written to the cache at ``positions``."""
-        if not self._plain:
+        if not self.is_plain:
             own: Tensor = self.model(tokens, positions, cache=cache)
             return own
         one = tokens.shape[1] == 1
@@ -113,7 +113,7 @@ class Step:
         trunk = self.model.model
         cos, sin = (x.transpose(1, 2) for x in trunk.rotary(positions))  # [B, S, 1, hd]
         x = F.embedding(tokens, trunk.embed_tokens.weight)
-        for layer, k, v in zip(self._layers, keys, values, strict=True):
+        for layer, k, v in zip(self.layers, keys, values, strict=True):
             x = self._attend(x, layer, cos, sin, mask, slots, k, v)
             normed = layer.block.post_attention_layernorm(x)
             gate, up = self._linear(normed, layer.packed.gate_up).chunk(2, dim=-1)
@@ -124,7 +124,7 @@ class Step:
     def _attend(
         self,
         x: Tensor,
-        layer: _Layer,
+        layer: Layer,
         cos: Tensor,
         sin: Tensor,
         mask: Tensor,
@@ -168,24 +168,24 @@ class Step:
         groups = self._heads // self._kv_heads
         return bias.expand(B, self._kv_heads, groups, S, T).reshape(B * self._kv_heads, groups * S, T)
 
-    def _fused(self, block: nn.Module) -> _Layer:
+    def _fused(self, block: nn.Module) -> Layer:
         assert isinstance(block, Block)
         attention, mlp = block.self_attn, block.mlp
         projections = (attention.q_proj, attention.k_proj, attention.v_proj)
         bias = None
         if attention.q_proj.bias is not None:
             bias = _stack([p.bias for p in projections])
-        matrices = _Matrices(
+        matrices = Matrices(
             _stack([p.weight for p in projections]),
             attention.o_proj.weight,
             _stack([mlp.gate_proj.weight, mlp.up_proj.weight]),
             mlp.down_proj.weight,
         )
         qk_norm = None if attention.q_norm is None else self._qk_norm(block)
-        return _Layer(block, matrices, self._packed(matrices), bias, qk_norm)
+        return Layer(block, matrices, self._packed(matrices), bias, qk_norm)
 
-    def _packed(self, matrices: _Matrices) -> _Matrices:
-        return _Matrices(*map(pack, matrices)) if self._packs else matrices
+    def _packed(self, matrices: Matrices) -> Matrices:
+        return Matrices(*map(pack, matrices)) if self._packs else matrices
 
     def _qk_norm(self, block: Block) -> Tensor:
         attention = block.self_attn

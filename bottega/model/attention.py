@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Mask: TypeAlias = "Tensor | BlockMask"
 
-PIECE = 128  # queries of one piece where attention is written out
+PIECE = 128  # queries, and keys, of one piece where attention is written out or masked by blocks
 LONGEST_IN_PIECES = 1024  # beyond, the weights that the backward pass keeps cost more than they save
 
 
@@ -154,14 +154,37 @@ def attend_cache(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
 
 
 def _block_mask(segments: Tensor) -> BlockMask:
-    from torch.nn.attention.flex_attention import create_block_mask
+    """Which blocks of :data:`PIECE` x :data:`PIECE` there are to compute, from the least and the greatest
+    segment of each block; torch's own way asks for every pair of tokens."""
+    from torch.nn.attention.flex_attention import BlockMask
 
-    B, S = segments.shape
+    S = segments.shape[1]
+    blocks = -(-S // PIECE)
+    pieces = F.pad(segments, (0, blocks * PIECE - S), value=-1).unflatten(1, (blocks, PIECE))
+    least, greatest = pieces.amin(-1), pieces.amax(-1)  # [B, blocks]
+    causal = torch.ones(blocks, blocks, dtype=torch.bool, device=segments.device).tril()
+    may_meet = (least[:, :, None] <= greatest[:, None]) & (greatest[:, :, None] >= least[:, None]) & causal
+    single = least == greatest
+    whole = may_meet & single[:, :, None] & single[:, None] & causal.tril(-1)
 
     def same_document(b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return (query >= key) & (segments[b, query] == segments[b, key])
 
-    return create_block_mask(same_document, B, None, S, S, device=segments.device)
+    return BlockMask.from_kv_blocks(
+        *_listed(may_meet & ~whole),
+        *_listed(whole),
+        BLOCK_SIZE=PIECE,
+        mask_mod=same_document,
+        seq_lengths=(S, S),
+    )
+
+
+def _listed(blocks: Tensor) -> tuple[Tensor, Tensor]:
+    """Of bool [B, Q, K]: how many blocks each query block has, int32 [B, 1, Q], and their numbers first,
+    int32 [B, 1, Q, K]."""
+    count = blocks.sum(-1, dtype=torch.int32)
+    order = blocks.int().argsort(dim=-1, descending=True, stable=True).int()
+    return count[:, None], order[:, None]
 
 
 @cache

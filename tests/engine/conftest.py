@@ -29,8 +29,8 @@ def model() -> Decoder:
 
 
 def tiny_model(seed: int = 1, **changes: int) -> Decoder:
-    shape: dict[str, int] = {"max_positions": 256, "num_kv_heads": 2, **changes}
-    config = ModelConfig(VOCAB_SIZE, 32, 48, num_layers=2, num_heads=4, head_dim=8, **shape)  # type: ignore[arg-type]
+    shape: dict[str, int] = {"max_positions": 256, "num_kv_heads": 2, "head_dim": 8, **changes}
+    config = ModelConfig(VOCAB_SIZE, 32, 48, num_layers=2, num_heads=4, **shape)  # type: ignore[arg-type]
     return initialise(Decoder(config), seed=seed, std=0.5).eval()
 
 

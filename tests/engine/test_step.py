@@ -178,7 +178,7 @@ def test_two_engines_may_share_a_model() -> None:
     pointers = [p.data_ptr() for p in model.parameters()]
     second = Step(model)
     assert [p.data_ptr() for p in model.parameters()] == pointers
-    assert first._layers[0].matrices.qkv.data_ptr() == second._layers[0].matrices.qkv.data_ptr()
+    assert first.layers[0].matrices.qkv.data_ptr() == second.layers[0].matrices.qkv.data_ptr()
 
 
 def test_a_model_is_trained_through_the_views() -> None:
@@ -186,8 +186,8 @@ def test_a_model_is_trained_through_the_views() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     step = Step(model)
     tokens = torch.randint(0, 97, (2, 16), generator=torch.Generator().manual_seed(0))
-    before = step._layers[0].matrices.qkv.clone()
+    before = step.layers[0].matrices.qkv.clone()
     model.logits(model(tokens)).square().mean().backward()
     optimizer.step()
-    assert not torch.equal(step._layers[0].matrices.qkv, before)
-    assert torch.equal(step._layers[0].matrices.qkv[:32], model.model.layers[0].self_attn.q_proj.weight)  # type: ignore[union-attr, index]
+    assert not torch.equal(step.layers[0].matrices.qkv, before)
+    assert torch.equal(step.layers[0].matrices.qkv[:32], model.model.layers[0].self_attn.q_proj.weight)  # type: ignore[union-attr, index]

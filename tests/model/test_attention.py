@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
 from torch.nn.attention.flex_attention import flex_attention
 
 from bottega.model import attention
 from bottega.model.attention import (
+    PIECE,
     _attend_in_pieces,
     _block_mask,
     attend,
@@ -146,3 +150,35 @@ def test_packed_documents_on_cuda_give_the_cpus_numbers(compiled: bool) -> None:
     for one, other in zip(cuda.parameters(), cpu.parameters(), strict=True):
         assert one.grad is not None
         torch.testing.assert_close(one.grad.cpu(), other.grad, atol=1e-2, rtol=1e-2)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(1, 200), min_size=0, max_size=8), min_size=1, max_size=3),
+    st.sampled_from([64, 128, 300, 512]),
+)
+def test_no_pair_of_a_document_is_left_out_of_the_blocks(rows: list[list[int]], length: int) -> None:
+    segments = torch.zeros(len(rows), length, dtype=torch.long)
+    for row, documents in zip(segments, rows, strict=True):
+        start = 0
+        for number, tokens in enumerate(documents, 1):
+            row[start : start + tokens] = number
+            start += tokens
+    seen = document_mask(segments)
+    assert isinstance(seen, torch.Tensor)
+    blocks = -(-length // PIECE)
+    filler = blocks * PIECE - length
+    pairs = F.pad(seen[:, 0], (0, filler, 0, filler)).view(len(rows), blocks, PIECE, blocks, PIECE)
+    found = _block_mask(segments)
+    partial, whole = torch.zeros(2, len(rows), blocks, blocks, dtype=torch.bool)
+    for mask, counts, numbers in (
+        (partial, found.kv_num_blocks, found.kv_indices),
+        (whole, found.full_kv_num_blocks, found.full_kv_indices),
+    ):
+        assert counts is not None and numbers is not None
+        for b in range(len(rows)):
+            for query in range(blocks):
+                mask[b, query, numbers[b, 0, query, : counts[b, 0, query]].long()] = True
+    assert not (partial & whole).any()
+    assert (pairs.any(4).any(2) <= (partial | whole)).all()
+    assert (whole <= pairs.all(4).all(2)).all()
