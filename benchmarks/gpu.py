@@ -203,7 +203,7 @@ def one_model_twice() -> tuple[Any, Decoder]:
     shape = LlamaConfig(**LLAMA_1B, eos_token_id=None, bos_token_id=None, pad_token_id=0)
     with torch.device("cuda"):
         peer = LlamaForCausalLM(shape).to(torch.bfloat16).eval()
-        model = Decoder(ModelConfig.from_hf(shape.to_dict())).to(torch.bfloat16).eval()
+        model = Decoder(ModelConfig.from_hf(shape.to_dict())).to("cuda", torch.bfloat16).eval()
     kept = {name: p for name, p in peer.state_dict().items() if name != "lm_head.weight"}
     model.load_state_dict(kept)
     return peer, model

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,7 +40,7 @@ class Decoding:
         self._cos, self._sin = cos[0, 0, :, :half].contiguous(), sin[0, 0, :, half:].contiguous()
         self._logits = torch.empty(rows, step.model.config.vocab_size, dtype=hidden.dtype, device=device)
         self._graphs: dict[tuple[str, int], torch.cuda.CUDAGraph] = {}
-        self._pool: tuple[int, int] | None = None
+        self._pool: Any = None
 
     def logits(self, rows: int) -> Tensor:
         """Logits [rows, V] of the first rows' hidden states; overwritten by the next call."""
@@ -65,7 +66,7 @@ class Decoding:
         """Run ``work`` at the scratch position to compile its kernels, then capture it."""
         kept = self._tokens.clone(), self._positions.clone(), self._hidden.clone()
         self._positions.fill_(self._cache.capacity - 1)
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             work()

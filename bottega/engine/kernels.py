@@ -47,11 +47,11 @@ def multiply(
     """
     N, K = weight.shape
     out = x.new_empty(1, N)
-    rows = 2 if N <= 4096 else 4
+    rows = 2 if K < 8192 else 1
     _multiply[(triton.cdiv(N, rows),)](
         x, weight, out, bias, norm_weight, residual, eps, N, K,
-        rows, min(1024, triton.next_power_of_2(K)), is_gated,
-        bias is not None, norm_weight is not None, residual is not None,
+        rows, min(2048, triton.next_power_of_2(K)), is_gated,
+        bias is not None, norm_weight is not None, residual is not None, num_warps=8,
     )  # fmt: skip
     return out
 
@@ -104,7 +104,7 @@ def attend_one(q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Te
     return out
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _norm(x, weight, out, eps, D: tl.constexpr, WIDTH: tl.constexpr):  # type: ignore[no-untyped-def]
     row = tl.program_id(0)
     at = tl.arange(0, WIDTH)
@@ -115,13 +115,13 @@ def _norm(x, weight, out, eps, D: tl.constexpr, WIDTH: tl.constexpr):  # type: i
     tl.store(out + row * D + at, (w * (value * scale)).to(out.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _silu_times(gate, up, dtype: tl.constexpr):  # type: ignore[no-untyped-def]
     silu = (gate / (1.0 + tl.exp(-gate))).to(dtype).to(tl.float32)
     return (silu * up).to(dtype)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _gated(gate_up, out, width, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     row = tl.program_id(0).to(tl.int64)
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
@@ -131,7 +131,7 @@ def _gated(gate_up, out, width, BLOCK: tl.constexpr):  # type: ignore[no-untyped
     tl.store(out + row * width + at, _silu_times(gate, up, out.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _multiply(  # type: ignore[no-untyped-def]
     x, weight, out, bias, norm_weight, residual, eps, N, K: tl.constexpr,
     ROWS: tl.constexpr, BLOCK: tl.constexpr, GATED: tl.constexpr,
@@ -172,7 +172,7 @@ def _multiply(  # type: ignore[no-untyped-def]
     tl.store(out + row, total.to(dtype), mask=real)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _store(  # type: ignore[no-untyped-def]
     qkv, q, keys, values, positions, cos, sin, qk_norm, eps,
     H: tl.constexpr, KV: tl.constexpr, capacity, HD: tl.constexpr, HALF: tl.constexpr, NORM: tl.constexpr,
@@ -208,7 +208,7 @@ def _store(  # type: ignore[no-untyped-def]
         tl.store(target + half + at, (b * c + a * s).to(dtype), mask=inside)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _attend(  # type: ignore[no-untyped-def]
     q, keys, values, positions, parts, logsums, scale,
     H: tl.constexpr, KV: tl.constexpr, capacity, GROUP: tl.constexpr, GROUP_PAD: tl.constexpr,
@@ -254,7 +254,7 @@ def _attend(  # type: ignore[no-untyped-def]
         tl.store(logsums + here, logsum, mask=g < GROUP)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _combine(parts, logsums, out, HD: tl.constexpr, HD_PAD: tl.constexpr, SPLITS: tl.constexpr):  # type: ignore[no-untyped-def]
     head = tl.program_id(0).to(tl.int64)
     split = tl.arange(0, SPLITS)

@@ -1,6 +1,6 @@
 """Choosing a token for every row of a batch, each under its own settings and with its own random numbers.
 
-Every operation works on each row alone, so that a row's token does not depend on the others.
+Every operation works on each row alone, so that on a CPU a row's token does not depend on the others.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Drawn:
         if ids.is_cuda:  # on its way while the GPU goes on
             self._copy = torch.empty(ids.shape, dtype=ids.dtype, pin_memory=True)
             self._copy.copy_(ids, non_blocking=True)
-            self._copied = torch.cuda.Event()
+            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._copied.record()
 
     @property
@@ -60,8 +60,9 @@ class Drawn:
 class BatchSampler:
     """The sampling settings of a batch's rows, and what penalties have to know of what was said."""
 
-    def __init__(self, rows: int, vocab_size: int, device: torch.device) -> None:
-        self._vocab_size, self._device = vocab_size, device
+    def __init__(self, rows: int, vocab_size: int, device: torch.device, *, one_by_one: bool = False) -> None:
+        """``one_by_one``: draw for each row alone, for a GPU sums in another order where rows are more."""
+        self._vocab_size, self._device, self._one_by_one = vocab_size, device, one_by_one
         self._settings: list[Sampling] = [GREEDY] * rows
         self._report = [-1] * rows  # -1: no log-probabilities; else how many of the likeliest beside
         self._uniforms: list[NDArray[np.float64]] = [np.zeros(1)] * rows
@@ -114,19 +115,25 @@ class BatchSampler:
         logprobs, top = [math.nan] * rows, [()] * rows  # type: list[float], list[tuple[tuple[int, float], ...]]
         drawing = [row for row in live if self._settings[row].temperature > 0]
         reporting = [row for row in live if self._report[row] >= 0 and row not in set(drawing)]
-        if drawing:
-            found = self._draw(logits[drawing], drawing, [steps[row] for row in drawing])
-            tokens[torch.tensor(drawing, device=tokens.device)] = found.tokens
-            self._write(found, drawing, logprobs, top)
-        if reporting:
-            weights = logits[reporting].softmax(dim=-1)
-            self._write(_Choice(tokens[reporting], weights, None), reporting, logprobs, top)
+        for group in self._groups(drawing):
+            found = self._draw(logits[group], group, [steps[row] for row in group])
+            tokens[torch.tensor(group, device=tokens.device)] = found.tokens
+            self._write(found, group, logprobs, top)
+        for group in self._groups(reporting):
+            weights = logits[group].softmax(dim=-1)
+            self._write(_Choice(tokens[group], weights, None), group, logprobs, top)
         for row in changed:
             if row in self._said:
                 drawn = tokens[row : row + 1]  # not a number: asking for it would wait for the device
                 self._said[row].index_add_(0, drawn, torch.ones(1, device=self._device))
                 self._seen[row].index_fill_(0, drawn, True)
         return Drawn(tokens, logprobs, top)
+
+    def _groups(self, rows: list[int]) -> list[list[int]]:
+        """Rows that are worked on together."""
+        if self._one_by_one:
+            return [[row] for row in rows]
+        return [rows] if rows else []
 
     def _bias(self, sampling: Sampling) -> Tensor:
         unknown = [token for token in sampling.logit_bias if not 0 <= token < self._vocab_size]

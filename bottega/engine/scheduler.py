@@ -93,7 +93,6 @@ class Scheduler:
         self._step = Step(model, compiled=compiled)
         self._device = weight.device
         self._slots = Slots(model.config, slots, max_tokens, dtype=weight.dtype, device=weight.device)
-        self._sampler = BatchSampler(slots, model.config.vocab_size, weight.device)
         self._inbox: deque[Ticket] = deque()  # appended to by any thread, emptied by the one that takes steps
         self._queue: deque[Ticket] = deque()
         self._reading: deque[_Sequence] = deque()
@@ -110,6 +109,9 @@ class Scheduler:
         # bfloat16 it does not.
         in_float32 = not on_gpu and weight.dtype == torch.float32
         self._one_shape = in_float32 or (on_gpu and batch_invariant)
+        self._sampler = BatchSampler(
+            slots, model.config.vocab_size, weight.device, one_by_one=on_gpu and batch_invariant
+        )
         # Attention reads the cache in steps of so many slots; a longer product may round otherwise too.
         self._extent_step = 64 if self._one_shape else 32
 

@@ -158,9 +158,9 @@ def _block_mask(segments: Tensor) -> BlockMask:
     segment of each block; torch's own way asks for every pair of tokens."""
     from torch.nn.attention.flex_attention import BlockMask
 
-    S = segments.shape[1]
+    B, S = segments.shape
     blocks = -(-S // PIECE)
-    pieces = F.pad(segments, (0, blocks * PIECE - S), value=-1).unflatten(1, (blocks, PIECE))
+    pieces = F.pad(segments, (0, blocks * PIECE - S), value=-1).view(B, blocks, PIECE)
     least, greatest = pieces.amin(-1), pieces.amax(-1)  # [B, blocks]
     causal = torch.ones(blocks, blocks, dtype=torch.bool, device=segments.device).tril()
     may_meet = (least[:, :, None] <= greatest[:, None]) & (greatest[:, :, None] >= least[:, None]) & causal

@@ -227,14 +227,18 @@ class _Run:
             parts = self.objective(self.weights.model, batch)
             parts.loss_sum.backward()  # type: ignore[no-untyped-call]
             grads = self.weights.collect_grads()
-            values = {"loss": parts.loss_sum, "weight": parts.weight, **parts.metrics}
-            for name, value in values.items():
+            for name, value in {"loss": parts.loss_sum, "weight": parts.weight, **parts.metrics}.items():
                 value = value.detach().float()
                 sums[name] = sums[name] + value if name in sums else value
-        totals = dict(zip(sums, world.sum(torch.stack(list(sums.values()))).tolist(), strict=True))
+        if not grads:
+            raise UserError("the objective gave no gradient: is every parameter frozen?")
+        found = world.sum(torch.stack(list(sums.values())))
+        # A GPU is waited for once.
+        *values, norm = torch.cat((found, whole(nn.utils.get_total_norm(grads)).reshape(1))).tolist()
+        totals = dict(zip(sums, values, strict=True))
         weight = totals.pop("weight")
         means = {name: total / weight if weight else 0.0 for name, total in totals.items()}
-        norm = self._scale_grads(grads, weight)
+        norm = self._scale_grads(grads, norm, weight)
         if not (math.isfinite(means["loss"]) and math.isfinite(norm)):
             self._stop_on_non_finite(means["loss"], norm)
         factor = self.schedule.factor(self.step)
@@ -246,21 +250,19 @@ class _Run:
         self._report(means, norm, factor, time.perf_counter() - began)
 
     @torch.no_grad()
-    def _scale_grads(self, grads: list[Tensor], weight: float) -> float:
-        """Turn gradients of a sum into those of the mean over the global weight, clipped.
+    def _scale_grads(self, grads: list[Tensor], norm: float, weight: float) -> float:
+        """Turn gradients of a sum, whose norm is ``norm``, into those of the mean over the global weight,
+        clipped.
 
-        Returns the norm before clipping.
+        Returns the norm of the mean's before clipping.
         """
-        if not grads:
-            raise UserError("the objective gave no gradient: is every parameter frozen?")
         # FSDP averages over the processes, and a mean over the global weight needs their sum.
         scale = self.world.size / weight if weight else 0.0
-        norm = nn.utils.get_total_norm(grads)
-        norm_value = float(whole(norm)) * scale
-        if self.config.clip_norm and norm_value > self.config.clip_norm:
-            scale *= self.config.clip_norm / norm_value
+        norm *= scale
+        if self.config.clip_norm and norm > self.config.clip_norm:
+            scale *= self.config.clip_norm / norm
         torch._foreach_mul_(grads, scale)
-        return norm_value
+        return norm
 
     def _report(self, means: dict[str, float], norm: float, factor: float, step_s: float) -> None:
         self.seconds += step_s

@@ -55,10 +55,19 @@ class Muon(torch.optim.Muon):
         for (short, _), members in by_shape.items():
             # [M, short, long]: tall matrices lie on their side, so that one batch holds both kinds.
             stack = torch.stack([_wide(whole(updates[i]), short) for i in members]).to(self.compute_dtype)
-            for i, update in zip(members, orthogonalise(stack, group), strict=True):
-                p = params[i]
-                update = shard_like((update if p.shape[0] == short else update.T).to(p.dtype), p)
-                p.add_(update, alpha=-group["lr"] * max(1.0, p.shape[0] / p.shape[1]) ** 0.5)
+            found = orthogonalise(stack, group).to(params[members[0]].dtype).unbind()
+            for wide in (True, False):  # each kind has one step size and is updated at once
+                kind = [
+                    (params[i], x)
+                    for i, x in zip(members, found, strict=True)
+                    if (params[i].shape[0] == short) == wide
+                ]
+                if not kind:
+                    continue
+                some = kind[0][0]
+                alpha = -group["lr"] * max(1.0, some.shape[0] / some.shape[1]) ** 0.5
+                steps = [shard_like(x if wide else x.T, p) for p, x in kind]
+                torch._foreach_add_([p for p, _ in kind], steps, alpha=alpha)
 
 
 def orthogonalise(stack: Tensor, group: dict[str, Any]) -> Tensor:
