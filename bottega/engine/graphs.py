@@ -6,7 +6,6 @@ A pass is some hundred short kernels; launched one by one from Python they take 
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -15,11 +14,6 @@ from torch.nn import functional as F
 
 from bottega.engine.step import Step
 from bottega.model.cache import KVCache
-
-
-def has_kernels(device: torch.device) -> bool:
-    """Whether :class:`Decoding` can run on ``device``: torch's CUDA builds for Linux bring Triton along."""
-    return device.type == "cuda" and find_spec("triton") is not None
 
 
 class Decoding:

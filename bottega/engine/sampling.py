@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bottega.engine.devices import Coming, to_device
 from bottega.engine.requests import GREEDY, Sampling
 from bottega.errors import UserError
 
@@ -41,20 +42,12 @@ class Drawn:
         self.ids = ids  # int64 [B], on the device
         self.logprobs = logprobs  # [B], NaN where not asked for
         self.top = top  # [B], empty where not asked for
-        self._copy, self._copied = ids, None
-        if ids.is_cuda:  # on its way while the GPU goes on
-            self._copy = torch.empty(ids.shape, dtype=ids.dtype, pin_memory=True)
-            self._copy.copy_(ids, non_blocking=True)
-            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._copied.record()
+        self._coming = Coming(ids)
 
     @property
     def tokens(self) -> list[int]:
-        """``ids`` as numbers [B], once they are known; what was queued on the device since is not waited for."""
-        if self._copied is not None:
-            self._copied.synchronize()
-        found: list[int] = self._copy.tolist()
-        return found
+        """``ids`` as numbers [B], as soon as they are known."""
+        return self._coming.wait()
 
 
 class BatchSampler:
@@ -116,12 +109,14 @@ class BatchSampler:
         drawing = [row for row in live if self._settings[row].temperature > 0]
         reporting = [row for row in live if self._report[row] >= 0 and row not in set(drawing)]
         for group in self._groups(drawing):
-            found = self._draw(logits[group], group, [steps[row] for row in group])
-            tokens[torch.tensor(group, device=tokens.device)] = found.tokens
+            rows_of = to_device(group, self._device)
+            found = self._draw(logits.index_select(0, rows_of), group, [steps[row] for row in group])
+            tokens.index_copy_(0, rows_of, found.tokens)
             self._write(found, group, logprobs, top)
         for group in self._groups(reporting):
-            weights = logits[group].softmax(dim=-1)
-            self._write(_Choice(tokens[group], weights, None), group, logprobs, top)
+            rows_of = to_device(group, self._device)
+            weights = logits.index_select(0, rows_of).softmax(dim=-1)
+            self._write(_Choice(tokens.index_select(0, rows_of), weights, None), group, logprobs, top)
         for row in changed:
             if row in self._said:
                 drawn = tokens[row : row + 1]  # not a number: asking for it would wait for the device
@@ -163,13 +158,10 @@ class BatchSampler:
     def _draw(self, logits: Tensor, rows: list[int], steps: list[int]) -> _Choice:
         """Draw for rows of logits [R, V] whose temperature is above 0."""
         settings = [self._settings[row] for row in rows]
-        temperature = torch.tensor([[s.temperature] for s in settings], device=self._device)
-        uniform = torch.tensor(
-            [self._uniforms[row][step] for row, step in zip(rows, steps, strict=True)],
-            dtype=torch.float64,
-            device=self._device,
-        )
-        weights = (logits / temperature).softmax(dim=-1)
+        temperature = to_device([s.temperature for s in settings], self._device)
+        numbers = [self._uniforms[row][step] for row, step in zip(rows, steps, strict=True)]
+        uniform = to_device(numbers, self._device, torch.float64)
+        weights = (logits / temperature[:, None]).softmax(dim=-1)
         cut = [i for i, s in enumerate(settings) if s.truncates]
         if not cut:
             return _Choice(invert(weights, uniform), weights, None)
@@ -234,9 +226,9 @@ def truncate(ranked: Tensor, settings: Sequence[Sampling], vocab_size: int) -> t
     Each applies to what the one before has left, renormalised; one token stays at least.
     """
     device, width = ranked.device, ranked.shape[1]
-    top_k = torch.tensor([[min(s.top_k or vocab_size, vocab_size)] for s in settings], device=device)
-    top_p = torch.tensor([[s.top_p] for s in settings], dtype=torch.float64, device=device)
-    min_p = torch.tensor([[s.min_p] for s in settings], device=device)
+    top_k = to_device([min(s.top_k or vocab_size, vocab_size) for s in settings], device)[:, None]
+    top_p = to_device([s.top_p for s in settings], device, torch.float64)[:, None]
+    min_p = to_device([s.min_p for s in settings], device)[:, None]
     within_k = torch.arange(width, device=device) < top_k
     of_k = ranked.where(within_k, 0.0)
     cumulative = of_k.cumsum(dim=-1, dtype=torch.float64)

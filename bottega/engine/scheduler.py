@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bottega.data.tokenizer import Tokenizer
-from bottega.engine.graphs import Decoding, has_kernels
+from bottega.engine.devices import has_kernels, to_device
+from bottega.engine.graphs import Decoding
 from bottega.engine.requests import Event, Finished, FinishReason, Request, Token
 from bottega.engine.sampling import BatchSampler, Drawn
 from bottega.engine.slots import BLOCK_TOKENS, PAD_TOKENS, Slots
@@ -284,12 +285,12 @@ class Scheduler:
         tokens = np.zeros((len(blocks), width), np.int64)
         for line, block in zip(tokens, blocks, strict=True):
             line[: block.stop - block.start] = block.prompt[block.start : block.stop]
-        starts = torch.tensor([[block.start] for block in blocks])
-        positions = (starts + torch.arange(width)).to(self._device)
+        starts = to_device([block.start for block in blocks], self._device)
+        positions = starts[:, None] + torch.arange(width, device=self._device)
         cache = self._slots.cache.narrow(blocks[0].sequence.row, len(blocks))
         cache.extent = max(block.start for block in blocks) + width
         hidden = self._step(torch.from_numpy(tokens).to(self._device), positions, cache)
-        last = torch.tensor([block.stop - block.start - 1 for block in blocks], device=self._device)
+        last = to_device([block.stop - block.start - 1 for block in blocks], self._device)
         return hidden[torch.arange(len(blocks), device=self._device), last]
 
     # ------------------------------------------------------------ decoding
@@ -364,7 +365,7 @@ class Scheduler:
         places = [self._slots.scratch] * width
         for row, sequence in going_on.items():
             places[row] = len(sequence.ticket.prompt) + sequence.drawn - 1
-        positions = torch.tensor(places, device=self._device)
+        positions = to_device(places, self._device)
         if self._decoding_on_gpu is not None:
             self._decoding_on_gpu.advance(drawn[:width], positions)
             return

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bottega.engine.devices import has_kernels
 from bottega.engine.packed import can_pack, pack, packed_linear
 from bottega.model.attention import attend, cache_mask
 from bottega.model.cache import KVCache
-from bottega.model.decoder import Block, Decoder, rms_normalised
+from bottega.model.decoder import Block, Decoder, RMSNorm, rms_normalised
 from bottega.model.rope import rotate
 
 
@@ -59,6 +60,7 @@ class Step:
         self._eps = config.rms_eps
         weight = model.output_weight
         self._packs = can_pack(weight)
+        self._has_kernels = has_kernels(weight.device)
         self._linear = packed_linear if self._packs else F.linear
         self.layers = [self._fused(block) for block in model.model.layers] if self.is_plain else []
         self._head = pack(weight) if self._packs else weight
@@ -115,9 +117,8 @@ class Step:
         x = F.embedding(tokens, trunk.embed_tokens.weight)
         for layer, k, v in zip(self.layers, keys, values, strict=True):
             x = self._attend(x, layer, cos, sin, mask, slots, k, v)
-            normed = layer.block.post_attention_layernorm(x)
-            gate, up = self._linear(normed, layer.packed.gate_up).chunk(2, dim=-1)
-            x = x + self._linear(F.silu(gate) * up, layer.packed.down)
+            normed = self._norm(layer.block.post_attention_layernorm, x)
+            x = x + self._linear(self._gated(self._linear(normed, layer.packed.gate_up)), layer.packed.down)
         out: Tensor = trunk.norm(x)
         return out
 
@@ -135,7 +136,8 @@ class Step:
         B, S, _ = x.shape
         T = mask.shape[-1]
         H, KV, hd = self._heads, self._kv_heads, self._head_dim
-        qkv = self._linear(layer.block.input_layernorm(x), layer.packed.qkv, layer.qkv_bias)
+        normed = self._norm(layer.block.input_layernorm, x)
+        qkv = self._linear(normed, layer.packed.qkv, layer.qkv_bias)
         qkv = qkv.view(B, S, H + 2 * KV, hd)
         qk, v = qkv[:, :, : H + KV], qkv[:, :, H + KV :]
         if layer.qk_norm is not None:
@@ -159,6 +161,22 @@ class Step:
             out = torch.bmm(scores.softmax(dim=-1), flat_values).view(B, H, S, hd).transpose(1, 2)
         out = out.reshape(B, S, H * hd).to(x.dtype)
         return x + self._linear(out, layer.packed.out)
+
+    def _norm(self, norm: RMSNorm, x: Tensor) -> Tensor:
+        if self._has_kernels:
+            from bottega.engine.kernels import norm as fused_norm
+
+            return fused_norm(x.flatten(0, -2), norm.weight, self._eps).view(x.shape)
+        normed: Tensor = norm(x)
+        return normed
+
+    def _gated(self, gate_up: Tensor) -> Tensor:
+        if self._has_kernels:
+            from bottega.engine.kernels import gated
+
+            return gated(gate_up.flatten(0, -2)).view(*gate_up.shape[:-1], -1)
+        gate, up = gate_up.chunk(2, dim=-1)
+        return F.silu(gate) * up
 
     def _bias(self, mask: Tensor) -> Tensor:
         """0 where a token is seen and -inf elsewhere, float32 [B KV, H / KV S, T]: made once for all
