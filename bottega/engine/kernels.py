@@ -12,17 +12,13 @@ import triton.language as tl
 from torch import Tensor
 
 BLOCK_SLOTS = 64  # of the cache, read at once by one program
-# Where a kernel may begin before the one that it waits for has ended: from compute capability 9.0 on.
-OVERLAPS = torch.cuda.is_available() and torch.cuda.get_device_capability() >= (9, 0)
 PROGRAMS = 264  # that attention is split into at least, two for each multiprocessor of a large GPU
 
 
 def norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """x / rms(x) x weight over the last dimension of x [B, D]."""
     out = torch.empty_like(x)
-    _norm[(x.shape[0],)](
-        x, weight, out, eps, x.shape[1], triton.next_power_of_2(x.shape[1]), OVERLAPS, launch_pdl=OVERLAPS
-    )
+    _norm[(x.shape[0],)](x, weight, out, eps, x.shape[1], triton.next_power_of_2(x.shape[1]))
     return out
 
 
@@ -30,7 +26,7 @@ def gated(gate_up: Tensor) -> Tensor:
     """silu(gate) x up of gate_up [B, 2 I]: [B, I]."""
     B, width = gate_up.shape[0], gate_up.shape[1] // 2
     out = gate_up.new_empty(B, width)
-    _gated[(B, triton.cdiv(width, 1024))](gate_up, out, width, 1024, OVERLAPS, launch_pdl=OVERLAPS)
+    _gated[(B, triton.cdiv(width, 1024))](gate_up, out, width, 1024)
     return out
 
 
@@ -51,12 +47,11 @@ def multiply(
     """
     N, K = weight.shape
     out = x.new_empty(1, N)
-    rows = 2 if K < 8192 else 1
+    rows = 4 if is_gated else 2  # of the weight for one program: gating x is worth sharing
     _multiply[(triton.cdiv(N, rows),)](
         x, weight, out, bias, norm_weight, residual, eps, N, K,
         rows, min(2048, triton.next_power_of_2(K)), is_gated,
-        bias is not None, norm_weight is not None, residual is not None, OVERLAPS,
-        num_warps=8, launch_pdl=OVERLAPS,
+        bias is not None, norm_weight is not None, residual is not None, num_warps=8,
     )  # fmt: skip
     return out
 
@@ -82,8 +77,7 @@ def store(
     q = qkv.new_empty(B, H, hd)
     _store[(B, H + 2 * KV)](
         qkv, q, keys, values, positions, cos, sin, qk_norm, eps,
-        H, KV, capacity, hd, triton.next_power_of_2(hd // 2), qk_norm is not None, OVERLAPS,
-        launch_pdl=OVERLAPS,
+        H, KV, capacity, hd, triton.next_power_of_2(hd // 2), qk_norm is not None,
     )  # fmt: skip
     return q
 
@@ -104,27 +98,17 @@ def attend_one(q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Te
     _attend[(B, KV, splits)](
         q, keys, values, positions, parts, logsums, hd**-0.5,
         H, KV, capacity, group, max(16, triton.next_power_of_2(group)), hd, hd_pad, BLOCK_SLOTS, splits,
-        OVERLAPS, launch_pdl=OVERLAPS,
     )  # fmt: skip
     if splits > 1:
-        _combine[(B * H,)](parts, logsums, out, hd, hd_pad, splits, OVERLAPS, launch_pdl=OVERLAPS)
+        _combine[(B * H,)](parts, logsums, out, hd, hd_pad, splits)
     return out
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _take_turn():  # type: ignore[no-untyped-def]
-    """Let the next kernel be brought up, and wait for what the one before has written."""
-    tl.extra.cuda.gdc_launch_dependents()
-    tl.extra.cuda.gdc_wait()
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def _norm(x, weight, out, eps, D: tl.constexpr, WIDTH: tl.constexpr, OVERLAPS: tl.constexpr):  # type: ignore[no-untyped-def]
+def _norm(x, weight, out, eps, D: tl.constexpr, WIDTH: tl.constexpr):  # type: ignore[no-untyped-def]
     row = tl.program_id(0)
     at = tl.arange(0, WIDTH)
     inside = at < D
-    if OVERLAPS:
-        _take_turn()
     value = tl.load(x + row * D + at, mask=inside, other=0.0).to(tl.float32)
     scale = 1.0 / tl.sqrt(tl.sum(value * value, axis=0) / D + eps)
     w = tl.load(weight + at, mask=inside, other=0.0).to(tl.float32)
@@ -138,12 +122,10 @@ def _silu_times(gate, up, dtype: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _gated(gate_up, out, width, BLOCK: tl.constexpr, OVERLAPS: tl.constexpr):  # type: ignore[no-untyped-def]
+def _gated(gate_up, out, width, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
     row = tl.program_id(0).to(tl.int64)
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = at < width
-    if OVERLAPS:
-        _take_turn()
     gate = tl.load(gate_up + row * 2 * width + at, mask=inside, other=0.0).to(tl.float32)
     up = tl.load(gate_up + row * 2 * width + width + at, mask=inside, other=0.0).to(tl.float32)
     tl.store(out + row * width + at, _silu_times(gate, up, out.dtype.element_ty), mask=inside)
@@ -153,19 +135,12 @@ def _gated(gate_up, out, width, BLOCK: tl.constexpr, OVERLAPS: tl.constexpr):  #
 def _multiply(  # type: ignore[no-untyped-def]
     x, weight, out, bias, norm_weight, residual, eps, N, K: tl.constexpr,
     ROWS: tl.constexpr, BLOCK: tl.constexpr, GATED: tl.constexpr,
-    BIAS: tl.constexpr, NORM: tl.constexpr, RESIDUAL: tl.constexpr, OVERLAPS: tl.constexpr,
+    BIAS: tl.constexpr, NORM: tl.constexpr, RESIDUAL: tl.constexpr,
 ):  # fmt: skip
     dtype: tl.constexpr = out.dtype.element_ty
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     real = row < N
     column = tl.arange(0, BLOCK)
-    # The weight is nobody's work: it is asked for before the one before has ended.
-    first = tl.load(
-        weight + row.to(tl.int64)[:, None] * K + column[None, :],
-        mask=real[:, None] & (column < K)[None, :], other=0.0, eviction_policy="evict_first",
-    )  # fmt: skip
-    if OVERLAPS:
-        _take_turn()
     scale = 1.0
     if NORM:
         squares = tl.zeros([BLOCK], tl.float32)
@@ -174,16 +149,13 @@ def _multiply(  # type: ignore[no-untyped-def]
             squares += value * value
         scale = 1.0 / tl.sqrt(tl.sum(squares, axis=0) / K + eps)
     sums = tl.zeros([ROWS, BLOCK], tl.float32)
-    for start in tl.static_range(0, K, BLOCK):
+    for start in range(0, K, BLOCK):
         at = start + column
         inside = at < K
-        if start == 0:
-            w = first
-        else:
-            w = tl.load(
-                weight + row.to(tl.int64)[:, None] * K + at[None, :],
-                mask=real[:, None] & inside[None, :], other=0.0, eviction_policy="evict_first",
-            )  # fmt: skip
+        w = tl.load(
+            weight + row.to(tl.int64)[:, None] * K + at[None, :],
+            mask=real[:, None] & inside[None, :], other=0.0, eviction_policy="evict_first",
+        )  # fmt: skip
         value = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
         if GATED:
             up = tl.load(x + K + at, mask=inside, other=0.0).to(tl.float32)
@@ -204,7 +176,6 @@ def _multiply(  # type: ignore[no-untyped-def]
 def _store(  # type: ignore[no-untyped-def]
     qkv, q, keys, values, positions, cos, sin, qk_norm, eps,
     H: tl.constexpr, KV: tl.constexpr, capacity, HD: tl.constexpr, HALF: tl.constexpr, NORM: tl.constexpr,
-    OVERLAPS: tl.constexpr,
 ):  # fmt: skip
     dtype: tl.constexpr = q.dtype.element_ty
     row = tl.program_id(0).to(tl.int64)
@@ -213,8 +184,6 @@ def _store(  # type: ignore[no-untyped-def]
     at = tl.arange(0, HALF)
     inside = at < half
     source = qkv + (row * (H + 2 * KV) + head) * HD
-    if OVERLAPS:
-        _take_turn()
     low = tl.load(source + at, mask=inside, other=0.0)
     high = tl.load(source + half + at, mask=inside, other=0.0)
     position = tl.load(positions + row)
@@ -244,13 +213,10 @@ def _attend(  # type: ignore[no-untyped-def]
     q, keys, values, positions, parts, logsums, scale,
     H: tl.constexpr, KV: tl.constexpr, capacity, GROUP: tl.constexpr, GROUP_PAD: tl.constexpr,
     HD: tl.constexpr, HD_PAD: tl.constexpr, BLOCK: tl.constexpr, SPLITS: tl.constexpr,
-    OVERLAPS: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     kv = tl.program_id(1)
     split = tl.program_id(2)
-    if OVERLAPS:
-        _take_turn()
     length = tl.load(positions + row).to(tl.int32) + 1
     share = tl.cdiv(tl.cdiv(length, SPLITS), BLOCK) * BLOCK
     begin = split * share
@@ -290,13 +256,11 @@ def _attend(  # type: ignore[no-untyped-def]
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _combine(  # type: ignore[no-untyped-def]
-    parts, logsums, out, HD: tl.constexpr, HD_PAD: tl.constexpr, SPLITS: tl.constexpr, OVERLAPS: tl.constexpr
+    parts, logsums, out, HD: tl.constexpr, HD_PAD: tl.constexpr, SPLITS: tl.constexpr
 ):
     head = tl.program_id(0).to(tl.int64)
     split = tl.arange(0, SPLITS)
     d = tl.arange(0, HD_PAD)
-    if OVERLAPS:
-        _take_turn()
     logsum = tl.load(logsums + head * SPLITS + split)
     weight = tl.exp(logsum - tl.max(logsum, axis=0))
     weight = weight / tl.sum(weight, axis=0)
