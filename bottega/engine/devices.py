@@ -9,9 +9,19 @@ import torch
 from torch import Tensor
 
 
-def has_kernels(device: torch.device) -> bool:
-    """Whether there are Triton kernels for ``device``: torch's CUDA builds for Linux bring Triton along."""
-    return device.type == "cuda" and find_spec("triton") is not None
+def has_kernels(weight: Tensor) -> bool:
+    """Whether there are Triton kernels for a model of such weights: torch's CUDA builds for Linux bring
+    Triton along. They compute in float32."""
+    return weight.is_cuda and weight.dtype != torch.float64 and find_spec("triton") is not None
+
+
+def heights_round_apart(dtype: torch.dtype) -> bool:
+    """Whether on this CPU a row's product may depend on how many rows are multiplied.
+
+    In bfloat16 it does where there is AMX, whose tiles add in another order than the instructions that serve
+    a few rows.
+    """
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.cpu._is_amx_tile_supported())
 
 
 def to_device(values: Sequence[float], device: torch.device, dtype: torch.dtype | None = None) -> Tensor:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bottega.data.tokenizer import Tokenizer
-from bottega.engine.devices import has_kernels, to_device
+from bottega.engine.devices import has_kernels, heights_round_apart, to_device
 from bottega.engine.graphs import Decoding
 from bottega.engine.requests import Event, Finished, FinishReason, Request, Token
 from bottega.engine.sampling import BatchSampler, Drawn
@@ -102,14 +102,12 @@ class Scheduler:
         self._hidden = torch.zeros(slots, model.config.hidden_size, dtype=weight.dtype, device=weight.device)
         on_gpu = weight.device.type == "cuda"
         self._decoding_on_gpu: Decoding | None = None
-        if has_kernels(weight.device) and self._step.is_plain:
+        if has_kernels(weight) and self._step.is_plain:
             self._decoding_on_gpu = Decoding(self._step, self._slots.cache, self._hidden)
         # A GPU reads the tokens that were drawn while their requests are told of them.
         self._runs_ahead = on_gpu
-        # A product of another height may round otherwise, and one rounding can turn a token. On a CPU in
-        # bfloat16 it does not.
-        in_float32 = not on_gpu and weight.dtype == torch.float32
-        self._one_shape = in_float32 or (on_gpu and batch_invariant)
+        # A product of another height may round otherwise, and one rounding can turn a token.
+        self._one_shape = batch_invariant if on_gpu else heights_round_apart(weight.dtype)
         self._sampler = BatchSampler(
             slots, model.config.vocab_size, weight.device, one_by_one=on_gpu and batch_invariant
         )

@@ -60,7 +60,7 @@ class Step:
         self._eps = config.rms_eps
         weight = model.output_weight
         self._packs = can_pack(weight)
-        self._has_kernels = has_kernels(weight.device)
+        self._has_kernels = has_kernels(weight)
         self._linear = packed_linear if self._packs else F.linear
         self.layers = [self._fused(block) for block in model.model.layers] if self.is_plain else []
         self._head = pack(weight) if self._packs else weight

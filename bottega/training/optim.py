@@ -27,7 +27,7 @@ class Muon(torch.optim.Muon):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
+        """One update of every parameter that has a gradient; gradients are used up."""
         assert closure is None
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
@@ -36,9 +36,9 @@ class Muon(torch.optim.Muon):
             grads = [p.grad for p in params]
             momenta = [self._momentum(p) for p in params]
             torch._foreach_lerp_(momenta, grads, 1 - group["momentum"])
-            updates = list(torch._foreach_lerp(grads, momenta, group["momentum"]))
+            torch._foreach_lerp_(grads, momenta, group["momentum"])
             torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-            self._apply(group, params, updates)
+            self._apply(group, params, grads)
 
     def _momentum(self, p: nn.Parameter) -> Tensor:
         state = self.state[p]

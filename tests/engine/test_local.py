@@ -395,3 +395,23 @@ def test_a_model_with_adapters_goes_the_decoders_own_way() -> None:
     expected = [slow_greedy(model, prompt, 12, set()) for prompt in prompts]
     assert [list(answer.tokens) for answer in answers] == expected
     assert expected != [slow_greedy(tiny_model(), prompt, 12, set()) for prompt in prompts]
+
+
+def test_with_amx_a_row_in_bfloat16_is_computed_in_one_shape_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, prompts = tiny_model().bfloat16(), some_prompts(5)
+    widths: set[int] = set()
+    for has_amx, expected in ((False, {1, 2, 4, 8}), (True, {8})):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda has_amx=has_amx: has_amx)
+        widths.clear()
+        for n in (1, 2, 3, 5):
+            with LocalEngine(model, slots=8) as engine:
+                step = engine._scheduler._step
+
+                def counted(hidden: torch.Tensor, logits: Any = step.logits) -> torch.Tensor:
+                    widths.add(len(hidden))
+                    found: torch.Tensor = logits(hidden)
+                    return found
+
+                monkeypatch.setattr(step, "logits", counted)
+                engine.generate([ask(prompt, 4) for prompt in prompts[:n]])
+        assert widths == expected
