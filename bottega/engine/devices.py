@@ -18,8 +18,7 @@ def has_kernels(weight: Tensor) -> bool:
 def heights_round_apart(dtype: torch.dtype) -> bool:
     """Whether on this CPU a row's product may depend on how many rows are multiplied.
 
-    In bfloat16 it does where there is AMX, whose tiles add in another order than the instructions that serve
-    a few rows.
+    In float32 it does, and in bfloat16 it was seen to where there is AMX.
     """
     return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.cpu._is_amx_tile_supported())
 

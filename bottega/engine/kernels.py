@@ -85,7 +85,8 @@ def store(
 def attend_one(q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
     """Attention of q [B, H, hd] over the slots 0..position of the cache [rows, KV, capacity, hd]: [B, H hd].
 
-    Each row reads as many slots as it has. Where rows are few, several programs share one (Flash-Decoding).
+    Each row reads as many slots as it has; one at the last, which is scratch, stands idle and reads but one.
+    Where rows are few, several programs share a row (Flash-Decoding).
     """
     B, H, hd = q.shape
     KV, capacity = keys.shape[1], keys.shape[2]
@@ -218,6 +219,7 @@ def _attend(  # type: ignore[no-untyped-def]
     kv = tl.program_id(1)
     split = tl.program_id(2)
     length = tl.load(positions + row).to(tl.int32) + 1
+    length = tl.where(length == capacity, 1, length)
     share = tl.cdiv(tl.cdiv(length, SPLITS), BLOCK) * BLOCK
     begin = split * share
     end = tl.minimum(begin + share, length)

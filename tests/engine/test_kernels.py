@@ -125,7 +125,8 @@ def test_attention_over_the_cache(rows: int, hd: int, kv_heads: int, dtype: torc
     heads, capacity = 8, 300
     q = drawn(rows, heads, hd, dtype=dtype)
     keys, values = (drawn(rows, kv_heads, capacity, hd, dtype=dtype, seed=s) for s in (1, 2))
-    positions = torch.randint(0, capacity, (rows,), generator=torch.Generator().manual_seed(0)).to(DEVICE)
+    positions = torch.randint(0, capacity - 1, (rows,), generator=torch.Generator().manual_seed(0))
+    positions = positions.to(DEVICE)
     positions[0] = 64  # two blocks, one of them with a single slot
     expected = attend(q[:, :, None], keys, values, cache_mask(positions[:, None], capacity))
     found = kernels().attend_one(q, keys, values, positions)
