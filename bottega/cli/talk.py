@@ -76,6 +76,8 @@ def converse(
     max_tokens: int = 256,
 ) -> None:
     """Hold the conversation until the user leaves."""
+    from contextlib import closing
+
     from rich.console import Console
 
     from bottega.cli.conversation import Conversation
@@ -85,11 +87,16 @@ def converse(
 
     home = Home()
     folder = find_model(home, name or _best_chat(home, recipe), recipe)
-    conversation = Conversation(folder, device, sampling or GREEDY, max_tokens, system)
     console = Console(highlight=False)
-    if not sys.stdin.isatty():
-        _from_pipe(conversation)
-        return
+    with closing(Conversation(folder, device, sampling or GREEDY, max_tokens, system)) as conversation:
+        if sys.stdin.isatty():
+            _converse(conversation, console, home, recipe)
+        else:
+            _from_pipe(conversation)
+
+
+def _converse(conversation: Conversation, console: Console, home: Home, recipe: str | None) -> None:
+    """Questions from the keyboard until there are no more."""
     _greet(conversation, console)
     while True:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
@@ -121,6 +122,9 @@ class LocalEngine:
         events: SimpleQueue[Event | BaseException] = SimpleQueue()
         ticket = self._scheduler.add(request, events.put)
         if self._thread is None:
+            atexit.register(
+                self.close
+            )  # a thread that is in the middle of a step as Python ends takes it down
             self._thread = threading.Thread(target=self._serve, name="bottega-engine", daemon=True)
             self._thread.start()
         self._wake.set()
@@ -165,6 +169,7 @@ class LocalEngine:
 
     def close(self) -> None:
         """Cancel what is running and end the thread."""
+        atexit.unregister(self.close)
         self._closed = True
         self._wake.set()
         if self._thread is not None and self._thread is not threading.current_thread():

@@ -4,6 +4,9 @@ is reported is what was drawn from."""
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from typing import Any
@@ -415,3 +418,17 @@ def test_with_amx_a_row_in_bfloat16_is_computed_in_one_shape_too(monkeypatch: py
                 monkeypatch.setattr(step, "logits", counted)
                 engine.generate([ask(prompt, 4) for prompt in prompts[:n]])
         assert widths == expected
+
+
+def test_an_engine_in_the_middle_of_an_answer_does_not_take_the_process_down_at_its_end() -> None:
+    program = (
+        "from bottega.engine.local import LocalEngine\n"
+        "from bottega.engine.requests import Request\n"
+        "from tests.engine.conftest import tiny_model\n"
+        "engine = LocalEngine(tiny_model(max_positions=4096), slots=4)\n"
+        "streams = [engine.submit(Request([1, 2, 3], 4000, detokenise=False)) for _ in range(4)]\n"
+        "next(iter(streams[0]))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
