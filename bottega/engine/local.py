@@ -122,9 +122,8 @@ class LocalEngine:
         events: SimpleQueue[Event | BaseException] = SimpleQueue()
         ticket = self._scheduler.add(request, events.put)
         if self._thread is None:
-            atexit.register(
-                self.close
-            )  # a thread that is in the middle of a step as Python ends takes it down
+            # A thread that is in the middle of a step as Python ends takes the process down.
+            atexit.register(self.close)
             self._thread = threading.Thread(target=self._serve, name="bottega-engine", daemon=True)
             self._thread.start()
         self._wake.set()

@@ -26,7 +26,8 @@ from bottega.engine.text import TextStream
 from bottega.errors import UserError
 from bottega.model.decoder import Decoder
 
-PASS_TOKENS = 4096  # of prompts, read in one pass
+# Of prompts, read in one pass: on a CPU what lies between two products shall stay in its cache.
+PASS_TOKENS = {"cpu": 512, "cuda": 4096}
 
 Sink = Callable[[Event | BaseException], None]
 
@@ -101,6 +102,7 @@ class Scheduler:
         # Of each row's last token: what the next one is drawn by.
         self._hidden = torch.zeros(slots, model.config.hidden_size, dtype=weight.dtype, device=weight.device)
         on_gpu = weight.device.type == "cuda"
+        self._pass_tokens = PASS_TOKENS.get(weight.device.type, PASS_TOKENS["cpu"])
         self._decoding_on_gpu: Decoding | None = None
         if has_kernels(weight) and self._step.is_plain:
             self._decoding_on_gpu = Decoding(self._step, self._slots.cache, self._hidden)
@@ -224,7 +226,7 @@ class Scheduler:
     def _read(self, budget: int | None) -> None:
         """Read the prompts that wait, in their order, a block of each at a time."""
         while self._reading and (budget is None or budget > 0):
-            blocks = self._next_blocks(PASS_TOKENS if budget is None else min(budget, PASS_TOKENS))
+            blocks = self._next_blocks(self._pass_tokens if budget is None else min(budget, self._pass_tokens))
             if not blocks:  # all that waited was taken over
                 continue
             for block, hidden in zip(blocks, self._read_blocks(blocks), strict=True):

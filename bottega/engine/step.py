@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bottega.engine.devices import has_kernels
+from bottega.engine.native import attend_one, can_attend
 from bottega.engine.packed import can_pack, pack, packed_linear
 from bottega.model.attention import attend, cache_mask
 from bottega.model.cache import KVCache
@@ -69,6 +70,7 @@ class Step:
         on_cpu = weight.device.type == "cpu"
         self._writes_out_all = on_cpu and weight.dtype == torch.float32
         self._writes_out_one = on_cpu and weight.dtype in (torch.float32, torch.bfloat16)
+        self._is_native = self.is_plain and can_attend(weight, config.head_dim)
         self._compiled = torch.compile(self._run) if compiled and self.is_plain else None
 
     def refresh(self) -> None:
@@ -91,15 +93,18 @@ class Step:
             own: Tensor = self.model(tokens, positions, cache=cache)
             return own
         one = tokens.shape[1] == 1
-        mask = cache_mask(positions, cache.extent)  # [B, 1, S, T]
-        if self._writes_out_one if one else self._writes_out_all:
-            mask = self._bias(mask)
+        mask = None
+        if not (one and self._is_native):
+            mask = cache_mask(positions, cache.extent)  # [B, 1, S, T]
+            if self._writes_out_one if one else self._writes_out_all:
+                mask = self._bias(mask)
         # Which rows of the flat cache [rows KV capacity, hd] the new tokens' heads are written to.
         heads = torch.arange(self._kv_heads, device=positions.device)
         slots = (cache.rows[:, None, None] * self._kv_heads + heads) * cache.capacity + positions[:, :, None]
         if not one or self._compiled is None:
             return self._run(tokens, positions, mask, slots.view(-1), cache.keys, cache.values)
-        torch._dynamo.maybe_mark_dynamic(mask, mask.dim() - 1)  # one compilation serves every extent
+        if mask is not None:
+            torch._dynamo.maybe_mark_dynamic(mask, mask.dim() - 1)  # one compilation serves every extent
         hidden: Tensor = self._compiled(tokens, positions, mask, slots.view(-1), cache.keys, cache.values)
         return hidden
 
@@ -107,7 +112,7 @@ class Step:
         self,
         tokens: Tensor,
         positions: Tensor,
-        mask: Tensor,
+        mask: Tensor | None,
         slots: Tensor,
         keys: list[Tensor],
         values: list[Tensor],
@@ -116,7 +121,7 @@ class Step:
         cos, sin = (x.transpose(1, 2) for x in trunk.rotary(positions))  # [B, S, 1, hd]
         x = F.embedding(tokens, trunk.embed_tokens.weight)
         for layer, k, v in zip(self.layers, keys, values, strict=True):
-            x = self._attend(x, layer, cos, sin, mask, slots, k, v)
+            x = self._attend(x, layer, cos, sin, positions, mask, slots, k, v)
             normed = self._norm(layer.block.post_attention_layernorm, x)
             x = x + self._linear(self._gated(self._linear(normed, layer.packed.gate_up)), layer.packed.down)
         out: Tensor = trunk.norm(x)
@@ -128,13 +133,13 @@ class Step:
         layer: Layer,
         cos: Tensor,
         sin: Tensor,
-        mask: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
         slots: Tensor,
         keys: Tensor,
         values: Tensor,
     ) -> Tensor:
         B, S, _ = x.shape
-        T = mask.shape[-1]
         H, KV, hd = self._heads, self._kv_heads, self._head_dim
         normed = self._norm(layer.block.input_layernorm, x)
         qkv = self._linear(normed, layer.packed.qkv, layer.qkv_bias)
@@ -146,6 +151,10 @@ class Step:
         q, k = qk[:, :, :H], qk[:, :, H:]
         for kept, new in ((keys, k), (values, v)):
             kept.view(-1, hd).index_copy_(0, slots, new.reshape(-1, hd))
+        if mask is None:
+            out = attend_one(q[:, 0], keys, values, positions[:, 0])
+            return x + self._linear(out.view(B, 1, H * hd), layer.packed.out)
+        T = mask.shape[-1]
         keys, values = keys[:, :, :T], values[:, :, :T]
         if mask.dtype == torch.bool:
             out = attend(q.transpose(1, 2), keys, values, mask).transpose(1, 2)

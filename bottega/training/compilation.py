@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from bottega.errors import UserError
+from bottega.machine import cpp_compiler
 
 if TYPE_CHECKING:
     from bottega.model.decoder import Decoder
@@ -19,12 +18,6 @@ CompileChoice = Literal["auto", "on", "off"]
 # CPU in float32 nearly all the time is in matrix products, and compilation gains some 5%; more in bfloat16.
 WORTHWHILE_FLOPS = {("cpu", torch.float32): 1e14, ("cpu", torch.bfloat16): 3e13}
 WORTHWHILE_FLOPS_GPU = 1e15
-
-
-def cpp_compiler() -> str | None:
-    """The C++ compiler that torch.compile would use on a CPU, or None."""
-    names = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++", "c++"]
-    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 def should_compile(

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bottega.training.compilation import cpp_compiler
+from bottega.machine import cpp_compiler
 from bottega.training.devices import choose_device
 from bottega.training.precision import Precision, choose_precision
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bottega.errors import UserError
+from bottega.machine import cpu_flags
 
 if TYPE_CHECKING:
     import torch
@@ -43,19 +43,6 @@ def choose_precision(device: str | torch.device = "cpu", asked: str = "auto") ->
     if fast:
         return Precision("bfloat16", torch.bfloat16, why)
     return Precision("float32", torch.float32, why)
-
-
-def cpu_flags() -> frozenset[str]:
-    """The instruction sets that the operating system lists; empty where it does not say."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return frozenset()
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() in ("flags", "Features"):
-            return frozenset(value.split())
-    return frozenset()
 
 
 def _fast_at_bfloat16(device: torch.device) -> tuple[bool, str]:

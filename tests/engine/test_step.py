@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 from bottega.engine.packed import can_pack, pack, packed_linear
 from bottega.engine.step import Step
+from bottega.machine import cpp_compiler
 from bottega.model.cache import KVCache
 from bottega.model.config import FAMILIES, Family, ModelConfig
 from bottega.model.decoder import Decoder
 from bottega.model.hub import load_model, save_model
 from bottega.model.init import initialise
-from bottega.training.compilation import cpp_compiler
 
 
 def model_of(family: Family, kv_heads: int = 2, *, tie: bool = True) -> Decoder:

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from bottega.errors import UserError
+from bottega.machine import cpu_flags
 from bottega.training.compilation import should_compile
 from bottega.training.environment import doctor_report, matmul_flops
-from bottega.training.precision import choose_precision, cpu_flags
+from bottega.training.precision import choose_precision
 
 CPU = torch.device("cpu")
 FAST = bool({"amx_bf16", "avx512_bf16"} & cpu_flags())
