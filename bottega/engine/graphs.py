@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bottega.engine.step import Step
+from bottega.engine.step import Step, turns
 from bottega.model.cache import KVCache
 
 
@@ -29,9 +29,7 @@ class Decoding:
         last = cache.capacity - 1  # scratch: what a warm-up writes there nobody reads
         self._tokens = torch.zeros(rows, dtype=torch.long, device=device)
         self._positions = torch.full((rows,), last, dtype=torch.long, device=device)
-        cos, sin = step.model.model.rotary(torch.arange(cache.capacity, device=device)[None])
-        half = cos.shape[-1] // 2
-        self._cos, self._sin = cos[0, 0, :, :half].contiguous(), sin[0, 0, :, half:].contiguous()
+        self._cos, self._sin = turns(step.model, cache.capacity)
         self._logits = torch.empty(rows, step.model.config.vocab_size, dtype=hidden.dtype, device=device)
         self._graphs: dict[tuple[str, int], torch.cuda.CUDAGraph] = {}
         self._pool: Any = None

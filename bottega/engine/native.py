@@ -1,4 +1,5 @@
-"""Attention of one token a row in C++ (``attend.cpp``), for a CPU in bfloat16: compiled once a machine."""
+"""What stands between the matrix products of one token's pass in C++ (``native.cpp``), for a CPU in bfloat16:
+compiled once a machine, in a second."""
 
 from __future__ import annotations
 
@@ -9,70 +10,97 @@ import tempfile
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from bottega.machine import cpp_compiler, cpu_flags
 
-SOURCE = Path(__file__).with_name("attend.cpp")
+SOURCE = Path(__file__).with_name("native.cpp")
 # As -ffast-math, but for what would change how the whole process treats denormals.
 FLAGS = [
     *("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC"),
     *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"),
 ]
-LANES = 16  # that a head's width has to be a multiple of
-
-_library = torch.library.Library("bottega", "FRAGMENT")  # type: ignore[no-untyped-call]
-_library.define("attend_one(Tensor q, Tensor keys, Tensor values, Tensor positions) -> Tensor")  # type: ignore[no-untyped-call]
+LANES = 16  # that widths have to be multiples of
 
 
-def can_attend(weight: Tensor, head_dim: int) -> bool:
-    """Whether :func:`attend_one` serves a model of such weights here; compiles it where it must."""
-    if weight.device.type != "cpu" or weight.dtype != torch.bfloat16 or head_dim % LANES:
-        return False
-    return _compiled(head_dim) is not None
+class Native:
+    """The functions for heads of one width. All tensors are contiguous, in bfloat16 but where it is said, and
+    what is given for a row depends on that row alone."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        pointer, number, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
+        self._add_norm, self._gate, self._attend = library.add_norm, library.gate, library.attend
+        self._add_norm.argtypes = [*[pointer] * 4, number, number, real]
+        self._gate.argtypes = [pointer, pointer, number, number]
+        self._attend.argtypes = [*[pointer] * 8, *[number] * 4, real]
+        for function in (self._add_norm, self._gate, self._attend):
+            function.restype = None
+
+    def add_norm(self, x: Tensor, delta: Tensor | None, weight: Tensor, eps: float) -> Tensor:
+        """x [B, D] += delta, in place; then x / rms(x) x weight, float32 [D]."""
+        out = torch.empty_like(x)
+        added = None if delta is None else delta.data_ptr()
+        self._add_norm(x.data_ptr(), added, weight.data_ptr(), out.data_ptr(), *x.shape, eps)
+        return out
+
+    def gate(self, gate_up: Tensor) -> Tensor:
+        """silu(gate) x up of gate_up [B, 2 I]: [B, I]."""
+        rows, width = gate_up.shape
+        out = gate_up.new_empty(rows, width // 2)
+        self._gate(gate_up.data_ptr(), out.data_ptr(), rows, width // 2)
+        return out
+
+    def attend(
+        self,
+        qkv: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        positions: Tensor,
+        turns: tuple[Tensor, Tensor],
+        qk_norm: Tensor | None,
+        eps: float,
+    ) -> Tensor:
+        """Turn queries and keys of qkv [B, (H + 2 KV) hd], write keys and values into the cache [rows, KV,
+        capacity, hd] at positions int64 [B], and attend over the slots up to there: [B, H hd].
+
+        ``turns``: cosines and sines float32 [capacity, hd / 2]; qk_norm float32 [H + KV, hd], of models that
+        have one.
+        """
+        _, kv_heads, capacity, hd = keys.shape
+        rows, width = qkv.shape
+        heads = width // hd - 2 * kv_heads
+        out = qkv.new_empty(rows, heads * hd)
+        cos, sin = turns
+        self._attend(
+            *(qkv.data_ptr(), keys.data_ptr(), values.data_ptr(), positions.data_ptr()),
+            *(cos.data_ptr(), sin.data_ptr(), None if qk_norm is None else qk_norm.data_ptr()),
+            *(out.data_ptr(), rows, kv_heads, heads // kv_heads, capacity, eps),
+        )
+        return out
 
 
-def attend_one(q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
-    """Attention of q [B, H, hd] over the slots 0..position of the cache [rows, KV, capacity, hd], positions
-    int64 [B]: [B, H, hd], all but positions in bfloat16. What it gives a row depends on that row alone."""
-    out: Tensor = torch.ops.bottega.attend_one(q, keys, values, positions)
-    return out
-
-
-def _attend_one(q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
-    B, H, hd = q.shape
-    KV, capacity = keys.shape[1], keys.shape[2]
-    assert q.stride()[1:] == (hd, 1) and keys.is_contiguous() and values.is_contiguous()
-    assert positions.is_contiguous() and positions.dtype == torch.int64
-    out = q.new_empty(B, H, hd)
-    function = _compiled(hd)
-    assert function is not None
-    function(
-        *(q.data_ptr(), q.stride(0), keys.data_ptr(), values.data_ptr(), positions.data_ptr()),
-        *(out.data_ptr(), B, KV, H // KV, capacity),
-    )
-    return out
-
-
-def _shape_alone(q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
-    return q.new_empty(q.shape)
+def native_for(weight: Tensor, head_dim: int, intermediate_size: int) -> Native | None:
+    """The functions for a model of such weights, or None: for another device or format, for widths that fill
+    no vector, or without a compiler."""
+    fits = head_dim % LANES == 0 and intermediate_size % LANES == 0
+    if weight.device.type != "cpu" or weight.dtype != torch.bfloat16 or not fits:
+        return None
+    return _compiled(head_dim)
 
 
 @cache
-def _compiled(head_dim: int) -> Any:
-    """The function for heads of one width, from the cache where it lies; None without a compiler."""
+def _compiled(head_dim: int) -> Native | None:
     compiler = cpp_compiler()
     if compiler is None:
         return None
     command = [compiler, *FLAGS, f"-DHD={head_dim}"]
-    key = blake2b(digest_size=10)
-    for part in (SOURCE.read_bytes(), *(word.encode() for word in (*command, *sorted(cpu_flags())))):
-        key.update(part)
+    key = blake2b(SOURCE.read_bytes(), digest_size=10)
+    for word in (*command, *sorted(cpu_flags())):
+        key.update(word.encode())
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bottega" / "kernels"
-    library = folder / f"attend-{key.hexdigest()}.so"
+    library = folder / f"native-{key.hexdigest()}.so"
     try:
         if not library.exists():
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,14 +108,6 @@ def _compiled(head_dim: int) -> Any:
                 made = Path(beside) / library.name
                 subprocess.run([*command, str(SOURCE), "-o", str(made)], check=True, capture_output=True)
                 made.rename(library)
-        function = ctypes.CDLL(str(library)).attend_one
+        return Native(ctypes.CDLL(str(library)))
     except (OSError, subprocess.CalledProcessError):
         return None
-    pointer, number = ctypes.c_void_p, ctypes.c_int64
-    function.argtypes = [pointer, number, *[pointer] * 4, *[number] * 4]
-    function.restype = None
-    return function
-
-
-_library.impl("attend_one", _attend_one, "CPU")  # type: ignore[no-untyped-call]
-torch.library.register_fake("bottega::attend_one", _shape_alone, lib=_library)

@@ -10,10 +10,6 @@ from torch import Tensor
 
 ROWS = 32  # that the order is chosen for; others are as fast
 
-# An operator of our own, for a compiler takes oneDNN's with constant weights only.
-_library = torch.library.Library("bottega", "DEF")  # type: ignore[no-untyped-call]
-_library.define("packed_linear(Tensor x, Tensor weight, Tensor? bias) -> Tensor")  # type: ignore[no-untyped-call]
-
 
 def can_pack(weight: Tensor) -> bool:
     """Whether ``weight`` is of a kind that packing makes faster here."""
@@ -24,26 +20,12 @@ def can_pack(weight: Tensor) -> bool:
 
 
 def pack(weight: Tensor) -> Tensor:
-    """A copy of ``weight`` [out, in] for :func:`packed_linear`; opaque to everything else."""
+    """A copy of ``weight`` [out, in] for :func:`packed_linear`; opaque to everything else, a compiler too."""
     packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), ROWS)
     return packed
 
 
 def packed_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``F.linear`` of x [..., in] by a packed weight: [..., out]."""
-    out: Tensor = torch.ops.bottega.packed_linear(x, weight, bias)
+    out: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, weight, bias, "none", [], None)
     return out
-
-
-def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], None)
-    return out
-
-
-def _shape_alone(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return x.new_empty(*x.shape[:-1], weight.shape[0])
-
-
-for key in ("CPU", "MkldnnCPU"):
-    _library.impl("packed_linear", _by_onednn, key)  # type: ignore[no-untyped-call]
-torch.library.register_fake("bottega::packed_linear", _shape_alone, lib=_library)

@@ -226,7 +226,9 @@ class Scheduler:
     def _read(self, budget: int | None) -> None:
         """Read the prompts that wait, in their order, a block of each at a time."""
         while self._reading and (budget is None or budget > 0):
-            blocks = self._next_blocks(self._pass_tokens if budget is None else min(budget, self._pass_tokens))
+            blocks = self._next_blocks(
+                self._pass_tokens if budget is None else min(budget, self._pass_tokens)
+            )
             if not blocks:  # all that waited was taken over
                 continue
             for block, hidden in zip(blocks, self._read_blocks(blocks), strict=True):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bottega.engine.devices import has_kernels
-from bottega.engine.native import attend_one, can_attend
+from bottega.engine.native import Native, native_for
 from bottega.engine.packed import can_pack, pack, packed_linear
 from bottega.model.attention import attend, cache_mask
 from bottega.model.cache import KVCache
@@ -31,7 +31,8 @@ class Layer:
     matrices: Matrices
     packed: Matrices  # where that is faster; else the matrices themselves
     qkv_bias: Tensor | None
-    qk_norm: Tensor | None  # [H + KV, hd]
+    qk_norm: Tensor | None  # float32 [H + KV, hd]
+    norms: tuple[Tensor, Tensor]  # before attention and before the feed-forward, float32 [D]
 
 
 class Matrices(NamedTuple):
@@ -47,12 +48,13 @@ class Step:
     """``step(tokens, positions, cache)``: hidden states [B, S, D] after the final norm, as the decoder's.
 
     Stacked weights take the place of the model's own, which become views into them. Packed weights, in
-    bfloat16 on a CPU, are a second copy: :meth:`refresh` takes over what was changed in place.
+    bfloat16 on a CPU, are a second copy, and so are those of norms: :meth:`refresh` takes over what was
+    changed in place.
     """
 
     def __init__(self, model: Decoder, *, compiled: bool = False) -> None:
         """``compiled``: steps of one token run compiled, which takes some 20 s at first and pays where many
-        thousands follow."""
+        thousands follow; where there is native code it is not needed."""
         self.model = model
         config = model.config
         # Adapters stand between the projections of some models; those take the decoder's own way.
@@ -70,8 +72,13 @@ class Step:
         on_cpu = weight.device.type == "cpu"
         self._writes_out_all = on_cpu and weight.dtype == torch.float32
         self._writes_out_one = on_cpu and weight.dtype in (torch.float32, torch.bfloat16)
-        self._is_native = self.is_plain and can_attend(weight, config.head_dim)
-        self._compiled = torch.compile(self._run) if compiled and self.is_plain else None
+        self._native: Native | None = None
+        if self.is_plain and self._packs:
+            self._native = native_for(weight, config.head_dim, config.intermediate_size)
+        self._last_norm = model.model.norm.weight.detach().float()
+        self._turns: tuple[Tensor, Tensor] | None = None  # of a cache's positions
+        # A compiler cannot look into packed weights; native code does as well.
+        self._compiled = torch.compile(self._run) if compiled and self.is_plain and not self._packs else None
 
     def refresh(self) -> None:
         """Take over weights that were changed in place."""
@@ -79,8 +86,10 @@ class Step:
             self._head = pack(self.model.output_weight)
         for layer in self.layers:
             layer.packed = self._packed(layer.matrices)
+            layer.norms = _norms(layer.block)
             if layer.qk_norm is not None:
                 layer.qk_norm.copy_(self._qk_norm(layer.block))
+        self._last_norm = self.model.model.norm.weight.detach().float()
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits [..., V] of hidden states [..., D]."""
@@ -93,26 +102,40 @@ class Step:
             own: Tensor = self.model(tokens, positions, cache=cache)
             return own
         one = tokens.shape[1] == 1
-        mask = None
-        if not (one and self._is_native):
-            mask = cache_mask(positions, cache.extent)  # [B, 1, S, T]
-            if self._writes_out_one if one else self._writes_out_all:
-                mask = self._bias(mask)
+        if one and self._native is not None:
+            return self._run_native(self._native, tokens[:, 0], positions[:, 0].contiguous(), cache)
+        mask = cache_mask(positions, cache.extent)  # [B, 1, S, T]
+        if self._writes_out_one if one else self._writes_out_all:
+            mask = self._bias(mask)
         # Which rows of the flat cache [rows KV capacity, hd] the new tokens' heads are written to.
         heads = torch.arange(self._kv_heads, device=positions.device)
         slots = (cache.rows[:, None, None] * self._kv_heads + heads) * cache.capacity + positions[:, :, None]
         if not one or self._compiled is None:
             return self._run(tokens, positions, mask, slots.view(-1), cache.keys, cache.values)
-        if mask is not None:
-            torch._dynamo.maybe_mark_dynamic(mask, mask.dim() - 1)  # one compilation serves every extent
+        torch._dynamo.maybe_mark_dynamic(mask, mask.dim() - 1)  # one compilation serves every extent
         hidden: Tensor = self._compiled(tokens, positions, mask, slots.view(-1), cache.keys, cache.values)
         return hidden
+
+    def _run_native(self, native: Native, tokens: Tensor, positions: Tensor, cache: KVCache) -> Tensor:
+        """tokens, positions: integers [B]."""
+        if self._turns is None or len(self._turns[0]) < cache.capacity:
+            self._turns = turns(self.model, cache.capacity)
+        x = F.embedding(tokens, self.model.model.embed_tokens.weight)
+        delta = None
+        for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
+            normed = native.add_norm(x, delta, layer.norms[0], self._eps)
+            qkv = self._linear(normed, layer.packed.qkv, layer.qkv_bias)
+            out = native.attend(qkv, keys, values, positions, self._turns, layer.qk_norm, self._eps)
+            delta = self._linear(out, layer.packed.out)
+            normed = native.add_norm(x, delta, layer.norms[1], self._eps)
+            delta = self._linear(native.gate(self._linear(normed, layer.packed.gate_up)), layer.packed.down)
+        return native.add_norm(x, delta, self._last_norm, self._eps)[:, None]
 
     def _run(
         self,
         tokens: Tensor,
         positions: Tensor,
-        mask: Tensor | None,
+        mask: Tensor,
         slots: Tensor,
         keys: list[Tensor],
         values: list[Tensor],
@@ -121,8 +144,8 @@ class Step:
         cos, sin = (x.transpose(1, 2) for x in trunk.rotary(positions))  # [B, S, 1, hd]
         x = F.embedding(tokens, trunk.embed_tokens.weight)
         for layer, k, v in zip(self.layers, keys, values, strict=True):
-            x = self._attend(x, layer, cos, sin, positions, mask, slots, k, v)
-            normed = self._norm(layer.block.post_attention_layernorm, x)
+            x = self._attend(x, layer, cos, sin, mask, slots, k, v)
+            normed = self._norm(layer.block.post_attention_layernorm, layer.norms[1], x)
             x = x + self._linear(self._gated(self._linear(normed, layer.packed.gate_up)), layer.packed.down)
         out: Tensor = trunk.norm(x)
         return out
@@ -133,15 +156,15 @@ class Step:
         layer: Layer,
         cos: Tensor,
         sin: Tensor,
-        positions: Tensor,
-        mask: Tensor | None,
+        mask: Tensor,
         slots: Tensor,
         keys: Tensor,
         values: Tensor,
     ) -> Tensor:
         B, S, _ = x.shape
+        T = mask.shape[-1]
         H, KV, hd = self._heads, self._kv_heads, self._head_dim
-        normed = self._norm(layer.block.input_layernorm, x)
+        normed = self._norm(layer.block.input_layernorm, layer.norms[0], x)
         qkv = self._linear(normed, layer.packed.qkv, layer.qkv_bias)
         qkv = qkv.view(B, S, H + 2 * KV, hd)
         qk, v = qkv[:, :, : H + KV], qkv[:, :, H + KV :]
@@ -151,10 +174,6 @@ class Step:
         q, k = qk[:, :, :H], qk[:, :, H:]
         for kept, new in ((keys, k), (values, v)):
             kept.view(-1, hd).index_copy_(0, slots, new.reshape(-1, hd))
-        if mask is None:
-            out = attend_one(q[:, 0], keys, values, positions[:, 0])
-            return x + self._linear(out.view(B, 1, H * hd), layer.packed.out)
-        T = mask.shape[-1]
         keys, values = keys[:, :, :T], values[:, :, :T]
         if mask.dtype == torch.bool:
             out = attend(q.transpose(1, 2), keys, values, mask).transpose(1, 2)
@@ -171,11 +190,14 @@ class Step:
         out = out.reshape(B, S, H * hd).to(x.dtype)
         return x + self._linear(out, layer.packed.out)
 
-    def _norm(self, norm: RMSNorm, x: Tensor) -> Tensor:
+    def _norm(self, norm: RMSNorm, copied: Tensor, x: Tensor) -> Tensor:
+        """x [B, S, D] by ``norm``, whose weight in float32 is ``copied``."""
         if self._has_kernels:
             from bottega.engine.kernels import norm as fused_norm
 
             return fused_norm(x.flatten(0, -2), norm.weight, self._eps).view(x.shape)
+        if self._native is not None:
+            return self._native.add_norm(x.flatten(0, -2), None, copied, self._eps).view(x.shape)
         normed: Tensor = norm(x)
         return normed
 
@@ -184,6 +206,8 @@ class Step:
             from bottega.engine.kernels import gated
 
             return gated(gate_up.flatten(0, -2)).view(*gate_up.shape[:-1], -1)
+        if self._native is not None:
+            return self._native.gate(gate_up.flatten(0, -2)).view(*gate_up.shape[:-1], -1)
         gate, up = gate_up.chunk(2, dim=-1)
         return F.silu(gate) * up
 
@@ -209,7 +233,7 @@ class Step:
             mlp.down_proj.weight,
         )
         qk_norm = None if attention.q_norm is None else self._qk_norm(block)
-        return Layer(block, matrices, self._packed(matrices), bias, qk_norm)
+        return Layer(block, matrices, self._packed(matrices), bias, qk_norm, _norms(block))
 
     def _packed(self, matrices: Matrices) -> Matrices:
         return Matrices(*map(pack, matrices)) if self._packs else matrices
@@ -219,6 +243,20 @@ class Step:
         assert attention.q_norm is not None and attention.k_norm is not None
         q, k = attention.q_norm.weight.detach().float(), attention.k_norm.weight.detach().float()
         return torch.cat((q.expand(self._heads, -1), k.expand(self._kv_heads, -1)))
+
+
+def turns(model: Decoder, positions: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of every position's angles, float32 [positions, hd / 2]."""
+    at = torch.arange(positions, device=model.output_weight.device)
+    cos, sin = model.model.rotary(at[None])
+    half = cos.shape[-1] // 2
+    return cos[0, 0, :, :half].contiguous(), sin[0, 0, :, half:].contiguous()
+
+
+def _norms(block: nn.Module) -> tuple[Tensor, Tensor]:
+    assert isinstance(block, Block)
+    before, after = block.input_layernorm.weight, block.post_attention_layernorm.weight
+    return before.detach().float(), after.detach().float()
 
 
 def _projections(block: nn.Module) -> tuple[nn.Module, ...]:
