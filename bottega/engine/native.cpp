@@ -77,6 +77,26 @@ extern "C" void gate(const bf16 *gate_up, bf16 *out, int64_t rows, int64_t width
     }
 }
 
+// The first of the largest of each row of logits [rows, width].
+extern "C" void likeliest(const bf16 *logits, int64_t *out, int64_t rows, int64_t width) {
+#pragma omp parallel for if (rows > FEW)
+  for (int64_t row = 0; row < rows; row++) {
+    const bf16 *mine = logits + row * width;
+    const int64_t whole = width / LANES * LANES;
+    floats peaks = floats{} - INFINITY;
+    for (int64_t i = 0; i < whole; i += LANES) {
+      const floats x = widened(mine + i);
+      peaks = x > peaks ? x : peaks;
+    }
+    float peak = peaks[0];
+    for (int i = 1; i < LANES; i++) peak = peaks[i] > peak ? peaks[i] : peak;
+    for (int64_t i = whole; i < width; i++) peak = wide(mine[i]) > peak ? wide(mine[i]) : peak;
+    const bf16 *found = mine;
+    while (found < mine + width - 1 && wide(*found) != peak) found++;
+    out[row] = found - mine;
+  }
+}
+
 // One head, normalised by weight where there is one, turned by the angles of its position.
 static inline void turn(const bf16 *from, bf16 *to, const float *cos, const float *sin, const float *weight, float eps) {
   float x[HD], squares = 0;

@@ -32,10 +32,12 @@ class Native:
     def __init__(self, library: ctypes.CDLL) -> None:
         pointer, number, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
         self._add_norm, self._gate, self._attend = library.add_norm, library.gate, library.attend
+        self._likeliest = library.likeliest
         self._add_norm.argtypes = [*[pointer] * 4, number, number, real]
         self._gate.argtypes = [pointer, pointer, number, number]
         self._attend.argtypes = [*[pointer] * 8, *[number] * 4, real]
-        for function in (self._add_norm, self._gate, self._attend):
+        self._likeliest.argtypes = [pointer, pointer, number, number]
+        for function in (self._add_norm, self._gate, self._attend, self._likeliest):
             function.restype = None
 
     def add_norm(self, x: Tensor, delta: Tensor | None, weight: Tensor, eps: float) -> Tensor:
@@ -50,6 +52,12 @@ class Native:
         rows, width = gate_up.shape
         out = gate_up.new_empty(rows, width // 2)
         self._gate(gate_up.data_ptr(), out.data_ptr(), rows, width // 2)
+        return out
+
+    def likeliest(self, logits: Tensor) -> Tensor:
+        """The first of the largest of each row of logits [B, V]: int64 [B]."""
+        out = torch.empty(len(logits), dtype=torch.long)
+        self._likeliest(logits.data_ptr(), out.data_ptr(), *logits.shape)
         return out
 
     def attend(

@@ -6,7 +6,7 @@ Every operation works on each row alone, so that on a CPU a row's token does not
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,10 @@ def uniforms(seed: int, choice: int, steps: int) -> NDArray[np.float64]:
     return np.random.Generator(np.random.Philox([seed, choice])).random(steps)
 
 
+def _likeliest(logits: Tensor) -> Tensor:
+    return logits.argmax(dim=-1)
+
+
 class Drawn:
     """The tokens of one step; log-probabilities are those of the distribution that was drawn from.
 
@@ -53,9 +57,19 @@ class Drawn:
 class BatchSampler:
     """The sampling settings of a batch's rows, and what penalties have to know of what was said."""
 
-    def __init__(self, rows: int, vocab_size: int, device: torch.device, *, one_by_one: bool = False) -> None:
-        """``one_by_one``: draw for each row alone, for a GPU sums in another order where rows are more."""
+    def __init__(
+        self,
+        rows: int,
+        vocab_size: int,
+        device: torch.device,
+        *,
+        one_by_one: bool = False,
+        likeliest: Callable[[Tensor], Tensor] = _likeliest,
+    ) -> None:
+        """``one_by_one``: draw for each row alone, for a GPU sums in another order where rows are more.
+        ``likeliest``: finds the largest of each row of logits [B, V]."""
         self._vocab_size, self._device, self._one_by_one = vocab_size, device, one_by_one
+        self._likeliest = likeliest
         self._settings: list[Sampling] = [GREEDY] * rows
         self._report = [-1] * rows  # -1: no log-probabilities; else how many of the likeliest beside
         self._uniforms: list[NDArray[np.float64]] = [np.zeros(1)] * rows
@@ -99,23 +113,22 @@ class BatchSampler:
         """
         rows = logits.shape[0]
         changed = [row for row in live if row in self._biases or row in self._said]
-        logits = logits.float()  # torch finds the largest several times faster in float32
         if changed:
-            logits = logits.clone()
+            logits = logits.to(torch.float32, copy=True)
             for row in changed:
                 logits[row] = self._changed(row, logits[row])
-        tokens = logits.argmax(dim=-1)
+        tokens = self._likeliest(logits)
         logprobs, top = [math.nan] * rows, [()] * rows  # type: list[float], list[tuple[tuple[int, float], ...]]
         drawing = [row for row in live if self._settings[row].temperature > 0]
         reporting = [row for row in live if self._report[row] >= 0 and row not in set(drawing)]
         for group in self._groups(drawing):
             rows_of = to_device(group, self._device)
-            found = self._draw(logits.index_select(0, rows_of), group, [steps[row] for row in group])
+            found = self._draw(logits.index_select(0, rows_of).float(), group, [steps[row] for row in group])
             tokens.index_copy_(0, rows_of, found.tokens)
             self._write(found, group, logprobs, top)
         for group in self._groups(reporting):
             rows_of = to_device(group, self._device)
-            weights = logits.index_select(0, rows_of).softmax(dim=-1)
+            weights = logits.index_select(0, rows_of).float().softmax(dim=-1)
             self._write(_Choice(tokens.index_select(0, rows_of), weights, None), group, logprobs, top)
         for row in changed:
             if row in self._said:

@@ -111,7 +111,11 @@ class Scheduler:
         # A product of another height may round otherwise, and one rounding can turn a token.
         self._one_shape = batch_invariant if on_gpu else heights_round_apart(weight.dtype)
         self._sampler = BatchSampler(
-            slots, model.config.vocab_size, weight.device, one_by_one=on_gpu and batch_invariant
+            slots,
+            model.config.vocab_size,
+            weight.device,
+            one_by_one=on_gpu and batch_invariant,
+            likeliest=self._step.likeliest,
         )
         # Attention reads the cache in steps of so many slots; a longer product may round otherwise too.
         self._extent_step = 64 if self._one_shape else 32
