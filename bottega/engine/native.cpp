@@ -35,6 +35,18 @@ static inline bf16 rounded(float x) {
   return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
 }
 
+static inline halves rounded(floats x) {
+  const words bits = (words)x;
+  return __builtin_convertvector((bits + 0x7fff + ((bits >> 16) & 1)) >> 16, halves);
+}
+
+static inline void store(bf16 *to, halves x) { *(halves *)to = x; }
+
+static inline floats as_rounded(floats x) {
+  const halves narrow = rounded(x);
+  return widened((const bf16 *)&narrow);
+}
+
 static inline float total(floats x) {
   float sum = 0;
   for (int i = 0; i < LANES; i++) sum += x[i];
@@ -46,7 +58,7 @@ static inline floats exponential(floats x) {
   x = x < -87.0f ? floats{} - 87.0f : x;
   const integers n = __builtin_convertvector(x * 1.44269504f - 0.5f, integers);
   const floats r = x - __builtin_convertvector(n, floats) * 0.693147181f;
-  const floats e = 1 + r * (1 + r * (1 / 2.f + r * (1 / 6.f + r * (1 / 24.f + r * (1 / 120.f + r / 720.f)))));
+  const floats e = 1 + r * (1 + r * (1 / 2.f + r * (1 / 6.f + r * (1 / 24.f + r * (1 / 120.f + r * (1 / 720.f))))));
   return (floats)((integers)e + (n << 23));
 }
 
@@ -73,7 +85,7 @@ extern "C" void gate(const bf16 *gate_up, bf16 *out, int64_t rows, int64_t width
       const bf16 *from = gate_up + row * 2 * width + i;
       const floats x = widened(from), size = x < 0.0f ? x : -x, power = exponential(size);
       const floats silu = x * (x < 0.0f ? power : floats{} + 1.0f) / (1.0f + power);
-      for (int j = 0; j < LANES; j++) out[row * width + i + j] = rounded(wide(rounded(silu[j])) * wide(from[width + j]));
+      store(out + row * width + i, rounded(as_rounded(silu) * widened(from + width)));
     }
 }
 
@@ -160,8 +172,7 @@ extern "C" void attend(const bf16 *qkv, bf16 *keys, bf16 *values, const int64_t 
           }
           const float share = 1 / total(mass);
           bf16 *to = out + (row * heads + head) * HD;
-          for (int p = 0; p < PARTS; p++)
-            for (int i = 0; i < LANES; i++) to[p * LANES + i] = rounded(sums[p][i] * share);
+          for (int p = 0; p < PARTS; p++) store(to + p * LANES, rounded(sums[p] * share));
         }
       }
     free(weights);
