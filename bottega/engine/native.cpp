@@ -124,6 +124,29 @@ static inline void turn(const bf16 *from, bf16 *to, const float *cos, const floa
   }
 }
 
+// Turn queries and keys of qkv [rows, steps, heads + 2 kv_heads, HD] and store keys and values [rows, kv_heads,
+// capacity, HD] at positions [rows, steps]: q [rows, heads, steps, HD]. cos, sin [capacity, HALF]; qk_norm
+// [heads + kv_heads, HD] or null.
+extern "C" void place(const bf16 *qkv, bf16 *q, bf16 *keys, bf16 *values, const int64_t *positions, const float *cos,
+                      const float *sin, const float *qk_norm, int64_t rows, int64_t steps, int64_t kv_heads,
+                      int64_t group, int64_t capacity, float eps) {
+  const int64_t heads = kv_heads * group, all = heads + 2 * kv_heads;
+#pragma omp parallel for
+  for (int64_t n = 0; n < rows * steps; n++) {
+    const int64_t row = n / steps, here = positions[n];
+    for (int64_t head = 0; head < all; head++) {
+      const bf16 *from = qkv + (n * all + head) * HD;
+      const int64_t kv = row * kv_heads + (head - heads) % kv_heads;
+      if (head >= heads + kv_heads) {
+        memcpy(values + (kv * capacity + here) * HD, from, sizeof(bf16) * HD);
+        continue;
+      }
+      bf16 *to = head < heads ? q + ((row * heads + head) * steps + n % steps) * HD : keys + (kv * capacity + here) * HD;
+      turn(from, to, cos + here * HALF, sin + here * HALF, qk_norm ? qk_norm + head * HD : nullptr, eps);
+    }
+  }
+}
+
 static inline void fetch(const bf16 *slot) {
   for (int i = 0; i < HD; i += 32) __builtin_prefetch(slot + i);
 }

@@ -32,12 +32,13 @@ class Native:
     def __init__(self, library: ctypes.CDLL) -> None:
         pointer, number, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
         self._add_norm, self._gate, self._attend = library.add_norm, library.gate, library.attend
-        self._likeliest = library.likeliest
+        self._likeliest, self._place = library.likeliest, library.place
         self._add_norm.argtypes = [*[pointer] * 4, number, number, real]
         self._gate.argtypes = [pointer, pointer, number, number]
         self._attend.argtypes = [*[pointer] * 8, *[number] * 4, real]
         self._likeliest.argtypes = [pointer, pointer, number, number]
-        for function in (self._add_norm, self._gate, self._attend, self._likeliest):
+        self._place.argtypes = [*[pointer] * 8, *[number] * 5, real]
+        for function in (self._add_norm, self._gate, self._attend, self._likeliest, self._place):
             function.restype = None
 
     def add_norm(self, x: Tensor, delta: Tensor | None, weight: Tensor, eps: float) -> Tensor:
@@ -59,6 +60,29 @@ class Native:
         out = torch.empty(len(logits), dtype=torch.long)
         self._likeliest(logits.data_ptr(), out.data_ptr(), *logits.shape)
         return out
+
+    def place(
+        self,
+        qkv: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        positions: Tensor,
+        turns: tuple[Tensor, Tensor],
+        qk_norm: Tensor | None,
+        eps: float,
+    ) -> Tensor:
+        """The first half of :meth:`attend`, for any number of tokens a row: of qkv [B S, (H + 2 KV) hd] at
+        positions [B, S] keys and values are written; the queries [B, H, S, hd]."""
+        _, kv_heads, capacity, hd = keys.shape
+        (rows, steps), heads = positions.shape, qkv.shape[1] // hd - 2 * kv_heads
+        q = qkv.new_empty(rows, heads, steps, hd)
+        cos, sin = turns
+        self._place(
+            *(qkv.data_ptr(), q.data_ptr(), keys.data_ptr(), values.data_ptr(), positions.data_ptr()),
+            *(cos.data_ptr(), sin.data_ptr(), None if qk_norm is None else qk_norm.data_ptr()),
+            *(rows, steps, kv_heads, heads // kv_heads, capacity, eps),
+        )
+        return q
 
     def attend(
         self,

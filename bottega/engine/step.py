@@ -107,9 +107,9 @@ class Step:
         if not self.is_plain:
             own: Tensor = self.model(tokens, positions, cache=cache)
             return own
+        if self._native is not None:
+            return self._run_native(self._native, tokens, positions.contiguous(), cache)
         one = tokens.shape[1] == 1
-        if one and self._native is not None:
-            return self._run_native(self._native, tokens[:, 0], positions[:, 0].contiguous(), cache)
         mask = cache_mask(positions, cache.extent)  # [B, 1, S, T]
         if self._writes_out_one if one else self._writes_out_all:
             mask = self._bias(mask)
@@ -123,19 +123,26 @@ class Step:
         return hidden
 
     def _run_native(self, native: Native, tokens: Tensor, positions: Tensor, cache: KVCache) -> Tensor:
-        """tokens, positions: integers [B]."""
+        B, S = tokens.shape
         if self._turns is None or len(self._turns[0]) < cache.capacity:
             self._turns = turns(self.model, cache.capacity)
-        x = F.embedding(tokens, self.model.model.embed_tokens.weight)
+        mask = None if S == 1 else cache_mask(positions, cache.extent)
+        x = F.embedding(tokens.flatten(), self.model.model.embed_tokens.weight)  # [B S, D]
         delta = None
         for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
             normed = native.add_norm(x, delta, layer.norms[0], self._eps)
             qkv = self._linear(normed, layer.packed.qkv, layer.qkv_bias)
-            out = native.attend(qkv, keys, values, positions, self._turns, layer.qk_norm, self._eps)
+            placed = (keys, values, positions, self._turns, layer.qk_norm, self._eps)
+            if mask is None:
+                out = native.attend(qkv, *placed)
+            else:
+                q, T = native.place(qkv, *placed), cache.extent
+                out = attend(q, keys[:, :, :T], values[:, :, :T], mask).transpose(1, 2).reshape(B * S, -1)
             delta = self._linear(out, layer.packed.out)
             normed = native.add_norm(x, delta, layer.norms[1], self._eps)
-            delta = self._linear(native.gate(self._linear(normed, layer.packed.gate_up)), layer.packed.down)
-        return native.add_norm(x, delta, self._last_norm, self._eps)[:, None]
+            gate_up = self._linear(normed, layer.packed.gate_up)
+            delta = self._linear(native.gate(gate_up), layer.packed.down)
+        return native.add_norm(x, delta, self._last_norm, self._eps).view(B, S, -1)
 
     def _run(
         self,
@@ -151,7 +158,7 @@ class Step:
         x = F.embedding(tokens, trunk.embed_tokens.weight)
         for layer, k, v in zip(self.layers, keys, values, strict=True):
             x = self._attend(x, layer, cos, sin, mask, slots, k, v)
-            normed = self._norm(layer.block.post_attention_layernorm, layer.norms[1], x)
+            normed = self._norm(layer.block.post_attention_layernorm, x)
             x = x + self._linear(self._gated(self._linear(normed, layer.packed.gate_up)), layer.packed.down)
         out: Tensor = trunk.norm(x)
         return out
@@ -170,7 +177,7 @@ class Step:
         B, S, _ = x.shape
         T = mask.shape[-1]
         H, KV, hd = self._heads, self._kv_heads, self._head_dim
-        normed = self._norm(layer.block.input_layernorm, layer.norms[0], x)
+        normed = self._norm(layer.block.input_layernorm, x)
         qkv = self._linear(normed, layer.packed.qkv, layer.qkv_bias)
         qkv = qkv.view(B, S, H + 2 * KV, hd)
         qk, v = qkv[:, :, : H + KV], qkv[:, :, H + KV :]
@@ -196,14 +203,11 @@ class Step:
         out = out.reshape(B, S, H * hd).to(x.dtype)
         return x + self._linear(out, layer.packed.out)
 
-    def _norm(self, norm: RMSNorm, copied: Tensor, x: Tensor) -> Tensor:
-        """x [B, S, D] by ``norm``, whose weight in float32 is ``copied``."""
+    def _norm(self, norm: RMSNorm, x: Tensor) -> Tensor:
         if self._has_kernels:
             from bottega.engine.kernels import norm as fused_norm
 
             return fused_norm(x.flatten(0, -2), norm.weight, self._eps).view(x.shape)
-        if self._native is not None:
-            return self._native.add_norm(x.flatten(0, -2), None, copied, self._eps).view(x.shape)
         normed: Tensor = norm(x)
         return normed
 
@@ -212,8 +216,6 @@ class Step:
             from bottega.engine.kernels import gated
 
             return gated(gate_up.flatten(0, -2)).view(*gate_up.shape[:-1], -1)
-        if self._native is not None:
-            return self._native.gate(gate_up.flatten(0, -2)).view(*gate_up.shape[:-1], -1)
         gate, up = gate_up.chunk(2, dim=-1)
         return F.silu(gate) * up
 

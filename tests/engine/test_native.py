@@ -153,3 +153,26 @@ def test_what_fits_no_vector_goes_without() -> None:
     assert native_for(weight, 8, 48) is None
     assert native_for(weight, 32, 40) is None
     assert native_for(weight.float(), 32, 48) is None
+
+
+@pytest.mark.parametrize(("heads", "kv_heads", "hd"), [(4, 4, 16), (6, 2, 48)])
+def test_many_tokens_a_row_are_placed_as_one_after_the_other(heads: int, kv_heads: int, hd: int) -> None:
+    B, S, capacity = 3, 5, 40
+    qkv, weight = drawn(B * S, (heads + 2 * kv_heads) * hd), drawn(heads + kv_heads, hd, seed=3).float()
+    positions = torch.tensor([[0, 1, 2, 3, 4], [7, 8, 9, 10, 11], [35, 36, 37, 38, 39]])
+    shape = ModelConfig(61, 32, 48, 1, heads, kv_heads, hd)
+    angles = turns(Decoder(shape), capacity)
+    one, other = (KVCache(shape, B, capacity, dtype=torch.bfloat16) for _ in range(2))
+    q = native(hd).place(qkv, one.keys[0], one.values[0], positions, angles, weight, 1e-6)
+    assert q.shape == (B, heads, S, hd)
+    for at in range(S):
+        part = qkv.view(B, S, -1)[:, at].contiguous()
+        native(hd).attend(
+            part, other.keys[0], other.values[0], positions[:, at].contiguous(), angles, weight, 1e-6
+        )
+    assert torch.equal(one.keys[0], other.keys[0]) and torch.equal(one.values[0], other.values[0])
+    x = qkv.view(B, S, -1, hd)[:, :, :heads].float()
+    x = (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * weight[:heads]).bfloat16()
+    cos, sin = (a[positions][:, None] for a in angles)
+    expected = rotate(x.transpose(1, 2), torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1))
+    torch.testing.assert_close(q, expected, **CLOSE)
