@@ -9,7 +9,7 @@
 #define LANES 16
 #define PARTS (HD / LANES)
 #define HALF (HD / 2)
-#define AHEAD 32 // slots that are asked for before they are needed
+#define AHEAD 48 // slots that are asked for before they are needed
 #define FEW 4    // rows that are not worth two threads
 
 typedef float floats __attribute__((vector_size(4 * LANES)));
@@ -181,7 +181,8 @@ extern "C" void attend(const bf16 *qkv, bf16 *keys, bf16 *values, const int64_t 
           float peak = -INFINITY;
           for (int p = 0; p < PARTS; p++) query[p] = widened(q + p * LANES) / sqrtf(HD);
           for (int64_t t = 0; t < length; t++) {
-            fetch(k + (t + AHEAD) * HD);
+            const int64_t next = t + AHEAD;
+            fetch(next < length ? k + next * HD : v + (next - length) * HD);
             floats products = query[0] * widened(k + t * HD);
             for (int p = 1; p < PARTS; p++) products += query[p] * widened(k + t * HD + p * LANES);
             weight[t] = total(products);
@@ -190,7 +191,8 @@ extern "C" void attend(const bf16 *qkv, bf16 *keys, bf16 *values, const int64_t 
           for (int64_t t = length; t < whole * LANES; t++) weight[t] = -1e30f;
           for (int64_t i = 0; i < whole; i++) mass += weights[i] = exponential(weights[i] - peak);
           for (int64_t t = 0; t < length; t++) {
-            fetch(v + (t + AHEAD) * HD);
+            const int64_t next = t + AHEAD; // beyond the last, the keys of the head that follows in memory
+            fetch(next < length ? v + next * HD : k + (capacity + next - length) * HD);
             for (int p = 0; p < PARTS; p++) sums[p] += weight[t] * widened(v + t * HD + p * LANES);
           }
           const float share = 1 / total(mass);
