@@ -147,6 +147,11 @@ extern "C" void place(const bf16 *qkv, bf16 *q, bf16 *keys, bf16 *values, const 
   }
 }
 
+// How many slots a row sees: one at the last, which is scratch, stands idle and reads but one.
+static inline int64_t seen(int64_t position, int64_t capacity) {
+  return position == capacity - 1 ? 1 : position + 1;
+}
+
 static inline void fetch(const bf16 *slot) {
   for (int i = 0; i < HD; i += 32) __builtin_prefetch(slot + i);
 }
@@ -158,9 +163,11 @@ extern "C" void attend(const bf16 *qkv, bf16 *keys, bf16 *values, const int64_t 
                        const float *sin, const float *qk_norm, bf16 *out, int64_t rows, int64_t kv_heads,
                        int64_t group, int64_t capacity, float eps) {
   const int64_t heads = kv_heads * group;
-  int64_t longest = 0;
-  for (int64_t row = 0; row < rows; row++)
-    if (positions[row] >= longest) longest = positions[row] + 1;
+  int64_t longest = 1;
+  for (int64_t row = 0; row < rows; row++) {
+    const int64_t length = seen(positions[row], capacity);
+    longest = length > longest ? length : longest;
+  }
 #pragma omp parallel
   {
     floats *weights = (floats *)aligned_alloc(64, sizeof(floats) * (longest / LANES + 1));
@@ -168,7 +175,7 @@ extern "C" void attend(const bf16 *qkv, bf16 *keys, bf16 *values, const int64_t 
 #pragma omp for collapse(2)
     for (int64_t row = 0; row < rows; row++)
       for (int64_t kv = 0; kv < kv_heads; kv++) {
-        const int64_t here = positions[row], length = here + 1, whole = length / LANES + 1;
+        const int64_t here = positions[row], length = seen(here, capacity), whole = length / LANES + 1;
         const bf16 *mine = qkv + row * (heads + 2 * kv_heads) * HD;
         const float *c = cos + here * HALF, *s = sin + here * HALF;
         bf16 *k = keys + (row * kv_heads + kv) * capacity * HD, *v = values + (row * kv_heads + kv) * capacity * HD;

@@ -95,7 +95,8 @@ class Native:
         eps: float,
     ) -> Tensor:
         """Turn queries and keys of qkv [B, (H + 2 KV) hd], write keys and values into the cache [rows, KV,
-        capacity, hd] at positions int64 [B], and attend over the slots up to there: [B, H hd].
+        capacity, hd] at positions int64 [B], and attend over the slots up to there: [B, H hd]. A row at the
+        last position, which is scratch, stands idle: what comes out of it means nothing.
 
         ``turns``: cosines and sines float32 [capacity, hd / 2]; qk_norm float32 [H + KV, hd], of models that
         have one.

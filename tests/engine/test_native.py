@@ -75,7 +75,7 @@ def test_a_token_is_stored_and_attends(heads: int, kv_heads: int, hd: int, norme
     keys, values = cache.keys[0].copy_(drawn(*cache.keys[0].shape)), cache.values[0]
     values.copy_(drawn(*values.shape, seed=1))
     before = keys.clone(), values.clone()
-    positions = torch.tensor([0, 15, 16, 31, 64, 100, 149])[-rows:]
+    positions = torch.tensor([0, 15, 16, 31, 64, 100, 148])[-rows:]
     qkv = drawn(rows, (heads + 2 * kv_heads) * hd, seed=2)
     weight = drawn(heads + kv_heads, hd, seed=3).float() if normed else None
     out = native(hd).attend(qkv, keys, values, positions, turns(model, capacity), weight, 1e-6)
@@ -176,3 +176,22 @@ def test_many_tokens_a_row_are_placed_as_one_after_the_other(heads: int, kv_head
     cos, sin = (a[positions][:, None] for a in angles)
     expected = rotate(x.transpose(1, 2), torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1))
     torch.testing.assert_close(q, expected, **CLOSE)
+
+
+def test_a_row_that_stands_idle_does_not_read_its_cache() -> None:
+    B, hd, capacity = 2, 32, 40
+    config = ModelConfig(61, 32, 48, 1, 2, 2, hd)
+    cache = KVCache(config, B, capacity, dtype=torch.bfloat16)
+    for kept in (cache.keys[0], cache.values[0]):
+        kept[:, :, 1:] = torch.nan
+    positions = torch.tensor([0, capacity - 1])
+    out = native(hd).attend(
+        drawn(B, 6 * hd),
+        cache.keys[0],
+        cache.values[0],
+        positions,
+        turns(Decoder(config), capacity),
+        None,
+        1e-6,
+    )
+    assert out.isfinite().all()
