@@ -74,8 +74,9 @@ class LocalEngine:
     ) -> None:
         """``slots``: sequences decoded at once; ``max_tokens``: of prompt and answer together, the model's
         positions by default; ``max_queue``: requests that may wait for a slot; ``compiled``: steps of
-        decoding run compiled on a CPU in float32, which takes some 20 s at first; ``batch_invariant``: on a GPU too no
-        token depends on what else is being answered, at the price of always decoding every slot."""
+        decoding run compiled on a CPU in float32, which takes some 20 s at first; ``batch_invariant``: on a
+        GPU too no token depends on what else is being answered, at the price of always decoding every slot.
+        """
         if slots < 1:
             raise UserError(f"slots must be at least 1, not {slots}.")
         limit = model.config.max_positions
