@@ -131,7 +131,7 @@ extern "C" void place(const bf16 *qkv, bf16 *q, bf16 *keys, bf16 *values, const 
                       const float *sin, const float *qk_norm, int64_t rows, int64_t steps, int64_t kv_heads,
                       int64_t group, int64_t capacity, float eps) {
   const int64_t heads = kv_heads * group, all = heads + 2 * kv_heads;
-#pragma omp parallel for
+#pragma omp parallel for if (rows * steps > FEW)
   for (int64_t n = 0; n < rows * steps; n++) {
     const int64_t row = n / steps, here = positions[n];
     for (int64_t head = 0; head < all; head++) {
@@ -156,13 +156,10 @@ static inline void fetch(const bf16 *slot) {
   for (int i = 0; i < HD; i += 32) __builtin_prefetch(slot + i);
 }
 
-// Turn queries and keys of qkv [rows, heads + 2 kv_heads, HD], store keys and values [.., kv_heads, capacity, HD]
-// at positions [rows], and attend over the slots up to there: out [rows, heads, HD]. cos, sin [capacity, HALF];
-// qk_norm [heads + kv_heads, HD] or null.
-extern "C" void attend(const bf16 *qkv, bf16 *keys, bf16 *values, const int64_t *positions, const float *cos,
-                       const float *sin, const float *qk_norm, bf16 *out, int64_t rows, int64_t kv_heads,
-                       int64_t group, int64_t capacity, float eps) {
-  const int64_t heads = kv_heads * group;
+// Attention of q [rows, heads, HD] over the slots of keys and values [rows, kv_heads, capacity, HD] up to positions
+// [rows]: out [rows, heads, HD].
+extern "C" void attend(const bf16 *q, const bf16 *keys, const bf16 *values, const int64_t *positions, bf16 *out,
+                       int64_t rows, int64_t kv_heads, int64_t group, int64_t capacity) {
   int64_t longest = 1;
   for (int64_t row = 0; row < rows; row++) {
     const int64_t length = seen(positions[row], capacity);
@@ -175,18 +172,13 @@ extern "C" void attend(const bf16 *qkv, bf16 *keys, bf16 *values, const int64_t 
 #pragma omp for collapse(2)
     for (int64_t row = 0; row < rows; row++)
       for (int64_t kv = 0; kv < kv_heads; kv++) {
-        const int64_t here = positions[row], length = seen(here, capacity), whole = length / LANES + 1;
-        const bf16 *mine = qkv + row * (heads + 2 * kv_heads) * HD;
-        const float *c = cos + here * HALF, *s = sin + here * HALF;
-        bf16 *k = keys + (row * kv_heads + kv) * capacity * HD, *v = values + (row * kv_heads + kv) * capacity * HD;
-        turn(mine + (heads + kv) * HD, k + here * HD, c, s, qk_norm ? qk_norm + (heads + kv) * HD : nullptr, eps);
-        memcpy(v + here * HD, mine + (heads + kv_heads + kv) * HD, sizeof(bf16) * HD);
-        for (int64_t head = kv * group; head < (kv + 1) * group; head++) {
-          bf16 q[HD];
-          turn(mine + head * HD, q, c, s, qk_norm ? qk_norm + head * HD : nullptr, eps);
+        const int64_t length = seen(positions[row], capacity), whole = length / LANES + 1;
+        const bf16 *k = keys + (row * kv_heads + kv) * capacity * HD, *v = values + (k - keys);
+        for (int64_t n = 0; n < group; n++) {
+          const int64_t head = ((row * kv_heads + kv) * group + n) * HD;
           floats query[PARTS], sums[PARTS] = {}, mass = {};
           float peak = -INFINITY;
-          for (int p = 0; p < PARTS; p++) query[p] = widened(q + p * LANES) / sqrtf(HD);
+          for (int p = 0; p < PARTS; p++) query[p] = widened(q + head + p * LANES) / sqrtf(HD);
           for (int64_t t = 0; t < length; t++) {
             const int64_t next = t + AHEAD;
             fetch(next < length ? k + next * HD : v + (next - length) * HD);
@@ -203,8 +195,7 @@ extern "C" void attend(const bf16 *qkv, bf16 *keys, bf16 *values, const int64_t 
             for (int p = 0; p < PARTS; p++) sums[p] += weight[t] * widened(v + t * HD + p * LANES);
           }
           const float share = 1 / total(mass);
-          bf16 *to = out + (row * heads + head) * HD;
-          for (int p = 0; p < PARTS; p++) store(to + p * LANES, rounded(sums[p] * share));
+          for (int p = 0; p < PARTS; p++) store(out + head + p * LANES, rounded(sums[p] * share));
         }
       }
     free(weights);

@@ -35,7 +35,7 @@ class Native:
         self._likeliest, self._place = library.likeliest, library.place
         self._add_norm.argtypes = [*[pointer] * 4, number, number, real]
         self._gate.argtypes = [pointer, pointer, number, number]
-        self._attend.argtypes = [*[pointer] * 8, *[number] * 4, real]
+        self._attend.argtypes = [*[pointer] * 5, *[number] * 4]
         self._likeliest.argtypes = [pointer, pointer, number, number]
         self._place.argtypes = [*[pointer] * 8, *[number] * 5, real]
         for function in (self._add_norm, self._gate, self._attend, self._likeliest, self._place):
@@ -71,8 +71,12 @@ class Native:
         qk_norm: Tensor | None,
         eps: float,
     ) -> Tensor:
-        """The first half of :meth:`attend`, for any number of tokens a row: of qkv [B S, (H + 2 KV) hd] at
-        positions [B, S] keys and values are written; the queries [B, H, S, hd]."""
+        """Turn queries and keys of qkv [B S, (H + 2 KV) hd] and write keys and values into the cache [rows,
+        KV, capacity, hd] at positions int64 [B, S]; the queries [B, H, S, hd].
+
+        ``turns``: cosines and sines float32 [capacity, hd / 2]; qk_norm float32 [H + KV, hd], of models that
+        have one.
+        """
         _, kv_heads, capacity, hd = keys.shape
         (rows, steps), heads = positions.shape, qkv.shape[1] // hd - 2 * kv_heads
         q = qkv.new_empty(rows, heads, steps, hd)
@@ -84,32 +88,15 @@ class Native:
         )
         return q
 
-    def attend(
-        self,
-        qkv: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        positions: Tensor,
-        turns: tuple[Tensor, Tensor],
-        qk_norm: Tensor | None,
-        eps: float,
-    ) -> Tensor:
-        """Turn queries and keys of qkv [B, (H + 2 KV) hd], write keys and values into the cache [rows, KV,
-        capacity, hd] at positions int64 [B], and attend over the slots up to there: [B, H hd]. A row at the
-        last position, which is scratch, stands idle: what comes out of it means nothing.
-
-        ``turns``: cosines and sines float32 [capacity, hd / 2]; qk_norm float32 [H + KV, hd], of models that
-        have one.
-        """
-        _, kv_heads, capacity, hd = keys.shape
-        rows, width = qkv.shape
-        heads = width // hd - 2 * kv_heads
-        out = qkv.new_empty(rows, heads * hd)
-        cos, sin = turns
+    def attend(self, q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
+        """Attention of q [B, H, 1, hd] over the slots up to positions int64 [B, 1]: [B, H hd]. A row at the
+        last position, which is scratch, stands idle: what comes out of it means nothing."""
+        rows, heads, _, hd = q.shape
+        kv_heads, capacity = keys.shape[1:3]
+        out = q.new_empty(rows, heads * hd)
         self._attend(
-            *(qkv.data_ptr(), keys.data_ptr(), values.data_ptr(), positions.data_ptr()),
-            *(cos.data_ptr(), sin.data_ptr(), None if qk_norm is None else qk_norm.data_ptr()),
-            *(out.data_ptr(), rows, kv_heads, heads // kv_heads, capacity, eps),
+            *(q.data_ptr(), keys.data_ptr(), values.data_ptr(), positions.data_ptr(), out.data_ptr()),
+            *(rows, kv_heads, heads // kv_heads, capacity),
         )
         return out
 

@@ -132,11 +132,11 @@ class Step:
         for layer, keys, values in zip(self.layers, cache.keys, cache.values, strict=True):
             normed = native.add_norm(x, delta, layer.norms[0], self._eps)
             qkv = self._linear(normed, layer.packed.qkv, layer.qkv_bias)
-            placed = (keys, values, positions, self._turns, layer.qk_norm, self._eps)
+            q = native.place(qkv, keys, values, positions, self._turns, layer.qk_norm, self._eps)
             if mask is None:
-                out = native.attend(qkv, *placed)
+                out = native.attend(q, keys, values, positions)
             else:
-                q, T = native.place(qkv, *placed), cache.extent
+                T = cache.extent
                 out = attend(q, keys[:, :, :T], values[:, :, :T], mask).transpose(1, 2).reshape(B * S, -1)
             delta = self._linear(out, layer.packed.out)
             normed = native.add_norm(x, delta, layer.norms[1], self._eps)

@@ -78,7 +78,9 @@ def test_a_token_is_stored_and_attends(heads: int, kv_heads: int, hd: int, norme
     positions = torch.tensor([0, 15, 16, 31, 64, 100, 148])[-rows:]
     qkv = drawn(rows, (heads + 2 * kv_heads) * hd, seed=2)
     weight = drawn(heads + kv_heads, hd, seed=3).float() if normed else None
-    out = native(hd).attend(qkv, keys, values, positions, turns(model, capacity), weight, 1e-6)
+    place = positions[:, None]
+    q = native(hd).place(qkv, keys, values, place, turns(model, capacity), weight, 1e-6)
+    out = native(hd).attend(q, keys, values, place)
 
     x = qkv.view(rows, 1, -1, hd)
     qk, v = x[:, :, : heads + kv_heads], x[:, :, heads + kv_heads :]
@@ -167,9 +169,8 @@ def test_many_tokens_a_row_are_placed_as_one_after_the_other(heads: int, kv_head
     assert q.shape == (B, heads, S, hd)
     for at in range(S):
         part = qkv.view(B, S, -1)[:, at].contiguous()
-        native(hd).attend(
-            part, other.keys[0], other.values[0], positions[:, at].contiguous(), angles, weight, 1e-6
-        )
+        here = positions[:, at : at + 1].contiguous()
+        native(hd).place(part, other.keys[0], other.values[0], here, angles, weight, 1e-6)
     assert torch.equal(one.keys[0], other.keys[0]) and torch.equal(one.values[0], other.values[0])
     x = qkv.view(B, S, -1, hd)[:, :, :heads].float()
     x = (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * weight[:heads]).bfloat16()
@@ -184,14 +185,8 @@ def test_a_row_that_stands_idle_does_not_read_its_cache() -> None:
     cache = KVCache(config, B, capacity, dtype=torch.bfloat16)
     for kept in (cache.keys[0], cache.values[0]):
         kept[:, :, 1:] = torch.nan
-    positions = torch.tensor([0, capacity - 1])
-    out = native(hd).attend(
-        drawn(B, 6 * hd),
-        cache.keys[0],
-        cache.values[0],
-        positions,
-        turns(Decoder(config), capacity),
-        None,
-        1e-6,
-    )
+    positions = torch.tensor([[0], [capacity - 1]])
+    placed = (cache.keys[0], cache.values[0], positions)
+    q = native(hd).place(drawn(B, 6 * hd), *placed, turns(Decoder(config), capacity), None, 1e-6)
+    out = native(hd).attend(q, *placed)
     assert out.isfinite().all()
