@@ -19,12 +19,14 @@ PIECE = 128  # queries, and keys, of one piece where attention is written out or
 LONGEST_IN_PIECES = 1024  # beyond, the weights that the backward pass keeps cost more than they save
 
 
-def document_mask(segments: Tensor | None) -> Mask | None:
+def document_mask(segments: Tensor | None, dtype: torch.dtype) -> Mask | None:
     """Who sees whom in rows of packed documents, made once per batch and shared by all layers.
 
     ``segments`` int [B, S] numbers the documents of a row; a token sees itself and what came before it in its
     own document. Padding is a segment like any other (0), so that no row of the mask is empty and no softmax
-    is NaN. None means one document per row. CPU: bool [B, 1, S, S]; CUDA: a FlexAttention ``BlockMask``.
+    is NaN. None means one document per row. CPU: [B, 1, S, S] of ``dtype``, the queries', to be added to the
+    scores: 0 or -inf, which costs an attention in pieces a third of what booleans do. CUDA: a FlexAttention
+    ``BlockMask``.
     """
     if segments is None:
         return None
@@ -32,7 +34,8 @@ def document_mask(segments: Tensor | None) -> Mask | None:
     if segments.is_cuda:
         return _block_mask(segments)
     causal = torch.ones(S, S, dtype=torch.bool, device=segments.device).tril()
-    return ((segments[:, :, None] == segments[:, None, :]) & causal)[:, None]
+    seen = ((segments[:, :, None] == segments[:, None, :]) & causal)[:, None]
+    return torch.zeros_like(seen, dtype=dtype).masked_fill_(~seen, float("-inf"))
 
 
 def cache_mask(positions: Tensor, extent: int) -> Tensor:
@@ -45,13 +48,13 @@ def cache_mask(positions: Tensor, extent: int) -> Tensor:
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
     """Softmax attention. q [B, H, S, hd]; k, v [B, KV, T, hd] with H a multiple of KV; returns [B, H, S, hd].
 
-    ``mask`` comes from :func:`document_mask`; None is plain causal attention.
+    ``mask`` comes from :func:`document_mask` or :func:`cache_mask`; None is plain causal attention.
     """
     grouped = q.shape[1] != k.shape[1]
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
     if isinstance(mask, Tensor):
-        if _pays_in_pieces(q, k):
+        if mask.dtype == q.dtype and _pays_in_pieces(q, k):
             return _attend_in_pieces(q, k, v, mask)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=grouped)
     flex = _flex_attention()
@@ -74,7 +77,7 @@ def _pays_in_pieces(q: Tensor, k: Tensor) -> bool:
 
 
 def _attend_in_pieces(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    """Causal attention under ``mask`` bool [B, 1, S, S], a piece of the queries against the keys up to its
+    """Causal attention under ``mask`` [B, 1, S, S], a piece of the queries against the keys up to its
     end at a time: most of what lies above the diagonal is not computed."""
     B, H, S, hd = q.shape
     groups = H // k.shape[1]
@@ -84,33 +87,38 @@ def _attend_in_pieces(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
 
 
 class _Pieces(torch.autograd.Function):
-    """q, k, v [N, S, hd], mask bool [B, 1, S, S] with N a multiple of B; returns [N, S, hd].
+    """q, k, v [N, S, hd], mask [B, 1, S, S] with N a multiple of B; returns [N, S, hd].
 
-    Of the weights nothing is kept but a copy in q's dtype. Gradients are FlashAttention's (2205.14135): a
-    softmax's needs the sum of output times its gradient, not of weights times theirs.
+    As in FlashAttention (2205.14135) it is the output that is divided by the sum of the weights, [.., hd] and
+    not [.., S], and a softmax's gradient needs the sum of output times its gradient, not of weights times
+    theirs. Of the weights nothing is kept but a copy in q's dtype, undivided.
     """
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
         N, S, hd = q.shape
         B = mask.shape[0]
-        weights, outs = [], []
+        weights, totals, outs = [], [], []
         for start in range(0, S, PIECE):
             stop = start + PIECE
             scores = torch.bmm(q[:, start:stop], k[:, :stop].mT).view(B, N // B, PIECE, stop)
-            unseen = ~mask[:, :, start:stop, :stop]
-            part = (scores.float() * hd**-0.5).masked_fill(unseen, float("-inf")).softmax(dim=-1)
-            weights.append(part.to(q.dtype).view(N, PIECE, stop))
+            seen = scores.float() * hd**-0.5 + mask[:, :, start:stop, :stop].float()
+            part = (seen - seen.amax(dim=-1, keepdim=True)).exp().to(q.dtype)
+            # Of the rounded weights: kept in float32 for the sum's sake, they would be written to memory.
+            totals.append(part.float().sum(dim=-1, keepdim=True).view(N, PIECE, 1))
+            weights.append(part.view(N, PIECE, stop))
             outs.append(torch.bmm(weights[-1], v[:, :stop]))
-        out = torch.cat(outs, dim=1)
-        ctx.save_for_backward(q, k, v, out, *weights)
+        total = torch.cat(totals, dim=1)
+        out = (torch.cat(outs, dim=1) / total).to(q.dtype)
+        ctx.save_for_backward(q, k, v, out, total, *weights)
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        q, k, v, out, *weights = ctx.saved_tensors
+        q, k, v, out, total, *weights = ctx.saved_tensors
         hd = q.shape[2]
-        shared = (grad.float() * out.float()).sum(dim=-1, keepdim=True)
+        shared = (grad.float() * out.float()).sum(dim=-1, keepdim=True) / total
+        grad = (grad / total).to(q.dtype)
         dq, dk, dv = [], [], []
         for i, part in enumerate(weights):
             start, stop = i * PIECE, (i + 1) * PIECE

@@ -159,9 +159,9 @@ class Decoder(nn.Module):
         """
         if positions is None:
             positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
-        mask = document_mask(segments) if cache is None else cache_mask(positions, cache.extent)
         rotary = self.model.rotary(positions)
         x = self.model.embed_tokens(tokens)
+        mask = document_mask(segments, x.dtype) if cache is None else cache_mask(positions, cache.extent)
         for layer in self.model.layers:
             if cache is not None:
                 # Past layer.compile(): decoding changes shape at every turn, and each would be compiled anew.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import torch
+from torch import nn
 
 from bottega.errors import UserError
 from bottega.machine import cpp_compiler
@@ -41,13 +42,14 @@ def should_compile(
 
 
 def compile_model(model: Decoder) -> None:
-    """Compile every layer of ``model`` in place; shapes are fixed, so a new batch shape is compiled anew.
+    """Compile every layer of ``model`` and its last norm in place; shapes are fixed, so a new batch shape is
+    compiled anew.
 
     Layers are alike, so one compilation serves all of them: a third of the time of compiling the model whole.
     """
-    for layer in model.model.layers:
+    for part in _parts(model):
         # On the instance, over the class's forward: hooks of the module stay outside the compiled graph.
-        vars(layer)["forward"] = torch.compile(layer.forward, dynamic=False)
+        vars(part)["forward"] = torch.compile(part.forward, dynamic=False)
 
 
 def is_compiled(model: Decoder) -> bool:
@@ -57,5 +59,9 @@ def is_compiled(model: Decoder) -> bool:
 
 def restore_plain(model: Decoder) -> None:
     """Undo :func:`compile_model`: what comes after training has other shapes and is not worth compiling."""
-    for layer in model.model.layers:
-        vars(layer).pop("forward", None)
+    for part in _parts(model):
+        vars(part).pop("forward", None)
+
+
+def _parts(model: Decoder) -> list[nn.Module]:
+    return [*model.model.layers, model.model.norm]

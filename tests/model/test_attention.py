@@ -1,4 +1,4 @@
-"""The CPU's boolean mask and CUDA's block mask are one rule."""
+"""The CPU's mask of pairs and CUDA's block mask are one rule."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ POSITIONS = torch.tensor([[*range(70), *range(90), *range(40)], [*range(3), *ran
 
 
 def test_a_token_sees_its_own_document_up_to_itself() -> None:
-    mask = document_mask(torch.tensor([[1, 1, 2, 2, 0]]))
+    mask = document_mask(torch.tensor([[1, 1, 2, 2, 0]]), torch.bfloat16)
     assert isinstance(mask, torch.Tensor)
-    assert mask[0, 0].int().tolist() == [
+    assert mask.dtype == torch.bfloat16
+    assert mask[0, 0].exp().int().tolist() == [
         [1, 0, 0, 0, 0],
         [1, 1, 0, 0, 0],
         [0, 0, 1, 0, 0],
@@ -46,12 +47,12 @@ def test_a_token_sees_the_cache_up_to_its_own_position() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-def test_the_block_mask_gives_what_the_boolean_mask_gives() -> None:
+def test_the_block_mask_gives_what_the_mask_of_pairs_gives() -> None:
     generator = torch.Generator().manual_seed(0)
     q = torch.randn(2, 4, 200, 16, generator=generator)
     k, v = (torch.randn(2, 2, 200, 16, generator=generator) for _ in range(2))
     blocks = flex_attention(q, k, v, block_mask=_block_mask(SEGMENTS), enable_gqa=True)
-    torch.testing.assert_close(blocks, attend(q, k, v, document_mask(SEGMENTS)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(blocks, attend(q, k, v, document_mask(SEGMENTS, q.dtype)), atol=1e-5, rtol=0)
 
 
 def _packed(dtype: torch.dtype, kv_heads: int = 2) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -59,7 +60,7 @@ def _packed(dtype: torch.dtype, kv_heads: int = 2) -> tuple[list[torch.Tensor], 
     generator = torch.Generator().manual_seed(0)
     shapes = [(2, heads, 384, 16) for heads in (4, kv_heads, kv_heads)]
     segments = torch.tensor([[1] * 100 + [2] * 28 + [3] * 200 + [0] * 56, [1] * 384])
-    mask = document_mask(segments)
+    mask = document_mask(segments, dtype)
     assert isinstance(mask, torch.Tensor)
     return [torch.randn(s, generator=generator).to(dtype).requires_grad_() for s in shapes], mask
 
@@ -164,11 +165,11 @@ def test_no_pair_of_a_document_is_left_out_of_the_blocks(rows: list[list[int]], 
         for number, tokens in enumerate(documents, 1):
             row[start : start + tokens] = number
             start += tokens
-    seen = document_mask(segments)
+    seen = document_mask(segments, torch.float32)
     assert isinstance(seen, torch.Tensor)
     blocks = -(-length // PIECE)
     filler = blocks * PIECE - length
-    pairs = F.pad(seen[:, 0], (0, filler, 0, filler)).view(len(rows), blocks, PIECE, blocks, PIECE)
+    pairs = F.pad(seen[:, 0] == 0, (0, filler, 0, filler)).view(len(rows), blocks, PIECE, blocks, PIECE)
     found = _block_mask(segments)
     partial, whole = torch.zeros(2, len(rows), blocks, blocks, dtype=torch.bool)
     for mask, counts, numbers in (
