@@ -20,6 +20,7 @@ from bottega.training.checkpoint import Checkpoint, Checkpoints
 from bottega.training.compilation import CompileChoice, compile_model, restore_plain, should_compile
 from bottega.training.distributed import World, fill, join_world, whole
 from bottega.training.interrupt import StopRequest, TrainingInterrupted
+from bottega.training.memory import freed_memory_kept
 from bottega.training.objective import Objective, TensorBatch
 from bottega.training.optim import OptimizerName, build_optimizers
 from bottega.training.precision import Precision, PrecisionName, choose_precision
@@ -110,7 +111,11 @@ def train(
     telemetry = telemetry or Telemetry(run_dir)
     telemetry.quiet |= not world.is_first
     try:
-        with _determinism(config.deterministic and device.type == "cpu"), StopRequest() as stop:
+        with (
+            _determinism(config.deterministic and device.type == "cpu"),
+            freed_memory_kept(),
+            StopRequest() as stop,
+        ):
             run = _Run(model, objective, plan, config, run_dir, telemetry, world, heldout)
             if run.compiled:
                 compile_model(run.weights.model)
