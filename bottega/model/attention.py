@@ -101,7 +101,8 @@ class _Pieces(torch.autograd.Function):
         weights, totals, outs = [], [], []
         for start in range(0, S, PIECE):
             stop = start + PIECE
-            scores = torch.bmm(q[:, start:stop], k[:, :stop].mT).view(B, N // B, PIECE, stop)
+            # Contiguous before they are turned: torch gives oneDNN turned matrices as they are, but no parts.
+            scores = torch.bmm(q[:, start:stop], k[:, :stop].contiguous().mT).view(B, N // B, PIECE, stop)
             seen = scores.float() * hd**-0.5 + mask[:, :, start:stop, :stop].float()
             part = (seen - seen.amax(dim=-1, keepdim=True)).exp().to(q.dtype)
             # Of the rounded weights: kept in float32 for the sum's sake, they would be written to memory.
@@ -122,8 +123,8 @@ class _Pieces(torch.autograd.Function):
         dq, dk, dv = [], [], []
         for i, part in enumerate(weights):
             start, stop = i * PIECE, (i + 1) * PIECE
-            d_out = grad[:, start:stop]
-            d_weights = torch.bmm(d_out, v[:, :stop].mT).float()
+            d_out = grad[:, start:stop].contiguous()
+            d_weights = torch.bmm(d_out, v[:, :stop].contiguous().mT).float()
             d_scores = (part.float() * (d_weights - shared[:, start:stop]) * hd**-0.5).to(q.dtype)
             dq.append(torch.bmm(d_scores, k[:, :stop]))
             dk.append(torch.bmm(d_scores.mT, q[:, start:stop]))
