@@ -118,17 +118,18 @@ class _Pieces(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         q, k, v, out, total, *weights = ctx.saved_tensors
         hd = q.shape[2]
-        shared = (grad.float() * out.float()).sum(dim=-1, keepdim=True) / total
-        grad = (grad / total).to(q.dtype)
+        shared = (grad.float() * out.float()).sum(dim=-1, keepdim=True)
+        divided = (grad / total).to(q.dtype)
+        scale = hd**-0.5 / total
         dq, dk, dv = [], [], []
         for i, part in enumerate(weights):
             start, stop = i * PIECE, (i + 1) * PIECE
-            d_out = grad[:, start:stop].contiguous()
-            d_weights = torch.bmm(d_out, v[:, :stop].contiguous().mT).float()
-            d_scores = (part.float() * (d_weights - shared[:, start:stop]) * hd**-0.5).to(q.dtype)
+            rows = slice(start, stop)
+            d_weights = torch.bmm(grad[:, rows], v[:, :stop].contiguous().mT).float()
+            d_scores = (part.float() * (d_weights - shared[:, rows]) * scale[:, rows]).to(q.dtype)
             dq.append(torch.bmm(d_scores, k[:, :stop]))
-            dk.append(torch.bmm(d_scores.mT, q[:, start:stop]))
-            dv.append(torch.bmm(part.mT, d_out))
+            dk.append(torch.bmm(d_scores.mT, q[:, rows]))
+            dv.append(torch.bmm(part.mT, divided[:, rows]))
         return torch.cat(dq, dim=1), _sum_of_pieces(dk), _sum_of_pieces(dv), None
 
 
