@@ -45,6 +45,13 @@ def test_two_processes_equal_one(tmp_path: Path, optimizer: str, tolerance: floa
         torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=tolerance)
 
 
+def test_two_compiled_processes_equal_one_that_is_not(tmp_path: Path) -> None:
+    random_shards(tmp_path / "shards")
+    two_processes(tmp_path / "two", "muon", 6, "compile='on'")
+    finish(start(tmp_path / "one", "muon", 6, "compile='off'"))
+    torch.testing.assert_close(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=0, atol=1e-3)
+
+
 def test_a_run_of_two_processes_resumes_and_may_go_on_as_one(tmp_path: Path) -> None:
     random_shards(tmp_path / "shards")
     whole, parts = tmp_path / "whole", tmp_path / "parts"
