@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ENVIRONMENT
 from bottega.training.precision import Precision, PrecisionName, choose_precision
 
 
@@ -107,7 +106,7 @@ def measure(name: str, folder: Path, given: argparse.Namespace) -> Measured | No
     command = [sys.executable, "-m", "benchmarks.contenders", name, str(folder)]
     for key, value in options.items():
         command += [f"--{key}", str(value)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if done.returncode or not found:
         print(f"{name}: failed: {done.stderr.strip().splitlines()[-1:]}")

@@ -68,6 +68,7 @@ class _HeadLoss(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, weights: Tensor, compiled: bool
     ) -> Tensor:
         with_grad = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        hidden = hidden.detach()  # as a chunk that was filled up is: one graph serves them all
         rows = chunk_rows(weight.shape[0], hidden.device)
         chunk = _compiled(_chunk) if compiled else _chunk
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)

@@ -102,3 +102,25 @@ def test_a_packed_batch_equals_the_sum_of_its_examples_alone(
             alone_weight += float(weights.sum())
     assert packed.weight.item() == alone_weight > 0
     assert abs(packed.loss_sum.item() - alone_sum) / alone_weight < 1e-5
+
+
+def test_a_chunk_that_is_filled_up_takes_the_graph_of_the_whole_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs = []
+
+    def counting(graph: torch.fx.GraphModule, _: list[Tensor]) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    compiled = torch.compile(loss_module._chunk, backend=counting, dynamic=False)
+    monkeypatch.setattr(loss_module, "_compiled", lambda _: compiled)
+    monkeypatch.setitem(loss_module.CHUNK_ELEMENTS, "cpu", 1)
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(128 + 100, 16, generator=generator, requires_grad=True)
+    weight = torch.randn(VOCAB, 16, generator=generator, requires_grad=True)
+    targets = torch.randint(VOCAB, (228,), generator=generator)
+    found = torch.autograd.grad(
+        head_loss(hidden, weight, targets, torch.ones(228), compiled=True), (hidden, weight)
+    )
+    plain = F.cross_entropy(hidden @ weight.T, targets, reduction="sum")
+    torch.testing.assert_close(found, torch.autograd.grad(plain, (hidden, weight)), rtol=1e-4, atol=3e-6)
+    assert len(graphs) == 1
