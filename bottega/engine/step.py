@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from bottega.engine.devices import has_kernels
 from bottega.engine.native import Native, native_for
 from bottega.engine.packed import can_pack, pack, packed_linear
-from bottega.model.attention import attend, cache_mask
+from bottega.model.attention import attend, cache_mask, to_be_added
 from bottega.model.cache import KVCache
 from bottega.model.decoder import Block, Decoder, RMSNorm, rms_normalised
 from bottega.model.rope import rotate
@@ -223,7 +223,7 @@ class Step:
         """0 where a token is seen and -inf elsewhere, float32 [B KV, H / KV S, T]: made once for all
         layers."""
         B, _, S, T = mask.shape
-        bias = torch.zeros(B, 1, 1, S, T).masked_fill_(~mask[:, None], float("-inf"))
+        bias = to_be_added(mask, torch.float32)[:, None]
         groups = self._heads // self._kv_heads
         return bias.expand(B, self._kv_heads, groups, S, T).reshape(B * self._kv_heads, groups * S, T)
 

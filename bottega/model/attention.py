@@ -35,6 +35,11 @@ def document_mask(segments: Tensor | None, dtype: torch.dtype) -> Mask | None:
         return _block_mask(segments)
     causal = torch.ones(S, S, dtype=torch.bool, device=segments.device).tril()
     seen = ((segments[:, :, None] == segments[:, None, :]) & causal)[:, None]
+    return to_be_added(seen, dtype)
+
+
+def to_be_added(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """A boolean mask as what is added to the scores: 0 where a token is seen and -inf elsewhere."""
     return torch.zeros_like(seen, dtype=dtype).masked_fill_(~seen, float("-inf"))
 
 
