@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ class Batch:
     weights: NDArray[np.float32]  # [B, S] of the target in the loss
     segments: NDArray[np.int32]  # [B, S] 1.. within a row; attention stays within a segment
     positions: NDArray[np.int32]  # [B, S] from 0 in every segment
+    extra: dict[str, NDArray[Any]] = field(default_factory=dict)  # [B, ..] what one objective alone reads
 
     @classmethod
     def padding(cls, rows: int, context: int, pad: int = 0) -> Batch:
@@ -33,8 +34,9 @@ class Batch:
 
     def put(self, rows: NDArray[np.int64], part: Batch) -> None:
         """Write the rows of ``part`` at these row numbers."""
-        for field in fields(self):
-            getattr(self, field.name)[rows] = getattr(part, field.name)
+        for one in fields(self):
+            if one.name != "extra":
+                getattr(self, one.name)[rows] = getattr(part, one.name)
 
 
 @runtime_checkable

@@ -6,6 +6,7 @@ by asking for the next one; ranks and micro-batches take disjoint slices of a st
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -28,6 +29,7 @@ __all__ = [
     "Overlong",
     "PackingReport",
     "RowPlan",
+    "StepPlan",
 ]
 
 
@@ -54,20 +56,12 @@ class Assignment(Protocol):
         """How many of the first ``rows`` rows come from each stream."""
 
 
-class RowPlan:
-    """Streams mixed row by row into steps of ``batch_rows`` rows; itself a stream, so that plans can mix."""
+class StepPlan(ABC):
+    """An endless stream of rows, cut into steps of ``batch_rows`` rows of ``context`` positions."""
 
-    def __init__(
-        self,
-        streams: Sequence[tuple[RowStream, float]],
-        context: int,
-        batch_rows: int,
-        assignment: Assignment | None = None,
-    ) -> None:
+    def __init__(self, context: int, batch_rows: int) -> None:
         self.context = context
         self.batch_rows = batch_rows
-        self._streams = [stream for stream, _ in streams]
-        self._mixture = assignment or Mixture([weight for _, weight in streams])
 
     @property
     def tokens_per_step(self) -> int:
@@ -97,6 +91,33 @@ class RowPlan:
     def epochs(self, steps: int) -> dict[str, float]:
         """By source, how many times ``steps`` steps pass over it."""
         return self.row_epochs(steps * self.batch_rows)
+
+    @abstractmethod
+    def rows(self, numbers: NDArray[np.int64]) -> Batch:
+        """One row per number of the stream."""
+
+    @abstractmethod
+    def row_provenance(self, number: int) -> str:
+        """The source and the examples in one row."""
+
+    @abstractmethod
+    def row_epochs(self, rows: int) -> dict[str, float]:
+        """By source, how many times the first ``rows`` rows pass over it."""
+
+
+class RowPlan(StepPlan):
+    """Streams mixed row by row into steps of ``batch_rows`` rows; itself a stream, so that plans can mix."""
+
+    def __init__(
+        self,
+        streams: Sequence[tuple[RowStream, float]],
+        context: int,
+        batch_rows: int,
+        assignment: Assignment | None = None,
+    ) -> None:
+        super().__init__(context, batch_rows)
+        self._streams = [stream for stream, _ in streams]
+        self._mixture = assignment or Mixture([weight for _, weight in streams])
 
     def rows(self, numbers: NDArray[np.int64]) -> Batch:
         """One row per number of the stream."""

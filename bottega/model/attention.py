@@ -19,23 +19,26 @@ PIECE = 128  # queries, and keys, of one piece where attention is written out or
 LONGEST_IN_PIECES = 1024  # beyond, the weights that the backward pass keeps cost more than they save
 
 
-def document_mask(segments: Tensor | None, dtype: torch.dtype) -> Mask | None:
+def document_mask(segments: Tensor | None, dtype: torch.dtype, branches: Tensor | None = None) -> Mask | None:
     """Who sees whom in rows of packed documents, made once per batch and shared by all layers.
 
     ``segments`` int [B, S] numbers the documents of a row; a token sees itself and what came before it in its
-    own document. Padding is a segment like any other (0), so that no row of the mask is empty and no softmax
-    is NaN. None means one document per row. CPU: [B, 1, S, S] of ``dtype``, the queries', to be added to the
-    scores: 0 or -inf, which costs an attention in pieces a third of what booleans do. CUDA: a FlexAttention
-    ``BlockMask``.
+    own document. ``branches`` int [B, S]: 0 is a document's beginning, and 1, 2 .. are several ways in which
+    it goes on, none of which sees another: a prompt that is read once, with its answers. Padding is a segment
+    like any other (0), so that no row of the mask is empty and no softmax is NaN. None means one document per
+    row. CPU: [B, 1, S, S] of ``dtype``, the queries', to be added to the scores: 0 or -inf, which costs an
+    attention in pieces a third of what booleans do. CUDA: a FlexAttention ``BlockMask``.
     """
     if segments is None:
         return None
     S = segments.shape[1]
     if segments.is_cuda:
-        return _block_mask(segments)
-    causal = torch.ones(S, S, dtype=torch.bool, device=segments.device).tril()
-    seen = ((segments[:, :, None] == segments[:, None, :]) & causal)[:, None]
-    return to_be_added(seen, dtype)
+        return _block_mask(segments, branches)
+    seen = segments[:, :, None] == segments[:, None, :]
+    seen &= torch.ones(S, S, dtype=torch.bool, device=segments.device).tril()
+    if branches is not None:
+        seen &= (branches[:, None, :] == 0) | (branches[:, :, None] == branches[:, None, :])
+    return to_be_added(seen[:, None], dtype)
 
 
 def to_be_added(seen: Tensor, dtype: torch.dtype) -> Tensor:
@@ -168,7 +171,7 @@ def attend_cache(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     return torch.matmul(weights, v).view(B, H, S, hd)
 
 
-def _block_mask(segments: Tensor) -> BlockMask:
+def _block_mask(segments: Tensor, branches: Tensor | None) -> BlockMask:
     """Which blocks of :data:`PIECE` x :data:`PIECE` there are to compute, from the least and the greatest
     segment of each block; torch's own way asks for every pair of tokens."""
     from torch.nn.attention.flex_attention import BlockMask
@@ -185,11 +188,22 @@ def _block_mask(segments: Tensor) -> BlockMask:
     def same_document(b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return (query >= key) & (segments[b, query] == segments[b, key])
 
+    seen = same_document
+    if branches is not None:
+        shared = F.pad(branches, (0, blocks * PIECE - S)).view(B, blocks, PIECE).amax(-1) == 0
+        whole &= shared[:, None]  # what begins a document is seen by all that goes on from it
+
+        def same_branch(b: Tensor, h: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            own = (branches[b, key] == 0) | (branches[b, query] == branches[b, key])
+            return same_document(b, h, query, key) & own
+
+        seen = same_branch
+
     return BlockMask.from_kv_blocks(
         *_listed(may_meet & ~whole),
         *_listed(whole),
         BLOCK_SIZE=PIECE,
-        mask_mod=same_document,
+        mask_mod=seen,
         seq_lengths=(S, S),
     )
 

@@ -122,8 +122,8 @@ class Trunk(nn.Module):
         self.rotary = Rotary(config.head_dim, config.rope_theta, config.rope_scaling)
 
 
-class Decoder(nn.Module):
-    """A causal language model. Fresh weights are undefined: call :func:`bottega.model.init.initialise`.
+class Backbone(nn.Module):
+    """Tokens to hidden states: what a language model and a scorer share.
 
     ``checkpoint_activations``: recompute each layer in the backward pass, so that training holds one residual
     stream per layer and no more.
@@ -134,14 +134,14 @@ class Decoder(nn.Module):
         self.config = config
         self.checkpoint_activations = checkpoint_activations
         self.model = Trunk(config)
-        self.lm_head = (
-            None if config.tie_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        )
 
-    @property
-    def output_weight(self) -> Tensor:
-        """The output projection [V, D], which is the embedding where they are tied."""
-        return self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
+    def flops_per_token(self, context: int) -> int:
+        """FLOPs of forward and backward for one token among ``context``."""
+        raise NotImplementedError
+
+    def num_parameters(self) -> int:
+        """Parameters, those that two modules share counted once."""
+        return sum(p.numel() for p in self.parameters())
 
     def forward(
         self,
@@ -149,19 +149,23 @@ class Decoder(nn.Module):
         positions: Tensor | None = None,
         segments: Tensor | None = None,
         cache: KVCache | None = None,
+        branches: Tensor | None = None,
     ) -> Tensor:
         """Hidden states [B, S, D] after the final norm.
 
-        tokens, positions, segments: integers [B, S]. Positions default to 0..S-1. ``segments`` numbers the
-        documents packed in a row (see :func:`document_mask`); None is one document per row, which is faster.
-        With a ``cache``, keys and values are written at ``positions`` and each token sees the slots up to its
-        own.
+        tokens, positions, segments, branches: integers [B, S]. Positions default to 0..S-1. ``segments``
+        numbers the documents packed in a row, and ``branches`` what goes on from a beginning that they share
+        (see :func:`document_mask`); None is one document per row, which is faster. With a ``cache``, keys and
+        values are written at ``positions`` and each token sees the slots up to its own.
         """
         if positions is None:
             positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         rotary = self.model.rotary(positions)
         x = self.model.embed_tokens(tokens)
-        mask = document_mask(segments, x.dtype) if cache is None else cache_mask(positions, cache.extent)
+        if cache is None:
+            mask = document_mask(segments, x.dtype, branches)
+        else:
+            mask = cache_mask(positions, cache.extent)
         for layer in self.model.layers:
             if cache is not None:
                 # Past layer.compile(): decoding changes shape at every turn, and each would be compiled anew.
@@ -172,6 +176,25 @@ class Decoder(nn.Module):
                 x = layer(x, rotary, mask, positions, None)
         out: Tensor = self.model.norm(x)
         return out
+
+
+class Decoder(Backbone):
+    """A causal language model. Fresh weights are undefined: call :func:`bottega.model.init.initialise`."""
+
+    def __init__(self, config: ModelConfig, *, checkpoint_activations: bool = False) -> None:
+        super().__init__(config, checkpoint_activations=checkpoint_activations)
+        self.lm_head = (
+            None if config.tie_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        )
+
+    @property
+    def output_weight(self) -> Tensor:
+        """The output projection [V, D], which is the embedding where they are tied."""
+        return self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
+
+    def flops_per_token(self, context: int) -> int:
+        """FLOPs of forward and backward for one token among ``context``."""
+        return self.config.flops_per_token(context)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits [..., V] of hidden states [..., D]."""

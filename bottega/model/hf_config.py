@@ -16,15 +16,20 @@ ARCHITECTURES: dict[str, Family] = {
     "Qwen2ForCausalLM": "qwen2",
     "Qwen3ForCausalLM": "qwen3",
 }
+SCORERS: dict[str, Family] = {
+    "LlamaForSequenceClassification": "llama",
+    "Qwen2ForSequenceClassification": "qwen2",
+    "Qwen3ForSequenceClassification": "qwen3",
+}
 # What transformers assumes where a file is silent.
 _DEFAULT_POSITIONS: dict[Family, int] = {"llama": 2048, "qwen2": 32768, "qwen3": 32768}
 _DEFAULT_HEAD_DIM: dict[Family, int | None] = {"llama": None, "qwen2": None, "qwen3": 128}
 
 
-def config_from_hf(raw: dict[str, Any], where: str = "config.json") -> ModelConfig:
-    """The shape that a Hugging Face configuration describes. Raises ``UserError`` naming what is not
-    built."""
-    family = _family(raw, where)
+def config_from_hf(raw: dict[str, Any], where: str = "config.json", *, scorer: bool = False) -> ModelConfig:
+    """The shape that a Hugging Face configuration describes: of a language model, or of a ``scorer``. Raises
+    ``UserError`` naming what is not built."""
+    family = _family(raw, where, scorer)
     _refuse_what_is_not_built(raw, family, where)
     hidden = _integer(raw, "hidden_size", where)
     heads = _integer(raw, "num_attention_heads", where)
@@ -47,9 +52,10 @@ def config_from_hf(raw: dict[str, Any], where: str = "config.json") -> ModelConf
     )
 
 
-def config_to_hf(config: ModelConfig) -> dict[str, Any]:
+def config_to_hf(config: ModelConfig, *, scorer: bool = False) -> dict[str, Any]:
     """A configuration that transformers 4 and 5 both read: the rope settings stand in both spellings."""
-    architecture = next(name for name, family in ARCHITECTURES.items() if family == config.family)
+    known = SCORERS if scorer else ARCHITECTURES
+    architecture = next(name for name, family in known.items() if family == config.family)
     rope = {"rope_type": "default"} if config.rope_scaling is None else _scaling_to_hf(config.rope_scaling)
     raw: dict[str, Any] = {
         "architectures": [architecture],
@@ -77,20 +83,27 @@ def config_to_hf(config: ModelConfig) -> dict[str, Any]:
         raw |= {"use_sliding_window": False, "sliding_window": None}
     if config.family == "qwen3":
         raw |= {"attention_bias": False}
+    if scorer:
+        raw |= {"id2label": {"0": "reward"}, "label2id": {"reward": 0}}
     return raw
 
 
-def _family(raw: dict[str, Any], where: str) -> Family:
+def _family(raw: dict[str, Any], where: str, scorer: bool) -> Family:
     named = raw.get("architectures") or []
+    known, others = (SCORERS, ARCHITECTURES) if scorer else (ARCHITECTURES, SCORERS)
     for architecture in named:
-        if architecture in ARCHITECTURES:
-            return ARCHITECTURES[architecture]
+        if architecture in known:
+            return known[architecture]
+        if architecture in others:
+            kinds = ("a language model", "a reward model")
+            wanted, found = reversed(kinds) if scorer else kinds
+            raise UserError(f"{where}: {wanted} is wanted here, and this is {found} ({architecture}).")
     if not named and raw.get("model_type") in ARCHITECTURES.values():
         family: Family = raw["model_type"]
         return family
     found = ", ".join(map(str, named)) or raw.get("model_type") or "none named"
     raise UserError(
-        f"{where}: architecture not supported: {found}. Supported: {', '.join(ARCHITECTURES)}. "
+        f"{where}: architecture not supported: {found}. Supported: {', '.join(known)}. "
         "Choose a model of one of these families."
     )
 

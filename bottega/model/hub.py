@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from bottega.errors import UserError
 from bottega.model.config import ModelConfig
-from bottega.model.decoder import Decoder
+from bottega.model.decoder import Backbone, Decoder
 from bottega.model.folder import appearing_whole
-from bottega.model.hf_config import config_from_hf, config_to_hf
+from bottega.model.hf_config import SCORERS, config_from_hf, config_to_hf
+from bottega.model.scorer import Scorer, put_parameters
 from bottega.model.weights import WeightFiles, check_names_and_shapes, write_weights
 
 if TYPE_CHECKING:
@@ -37,52 +38,85 @@ def load_model(
     """
     folder = fetch(source)
     config = load_config(folder)
-    _check_tokenizer_file(config, folder)
     with torch.device("meta"):
         model = Decoder(config)
-    expected = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     files = WeightFiles(folder)
-    found = {name: shape for name, shape in files.shapes.items() if not name.endswith("rotary_emb.inv_freq")}
-    tied_copy = found.pop("lm_head.weight", None) if config.tie_embeddings else None
-    check_names_and_shapes(expected, found, folder)
-    for name, tensor in files.tensors(expected, dtype):
-        module, _, leaf = name.rpartition(".")
-        setattr(model.get_submodule(module), leaf, nn.Parameter(tensor.to(device)))
-    if tied_copy is not None:
+    _fill(model, files, dtype, device, tied=config.tie_embeddings)
+    if config.tie_embeddings and "lm_head.weight" in files.shapes:
         _check_tied(model, files, folder)
     return model.to(device)
 
 
-def load_config(folder: Path) -> ModelConfig:
+def load_scorer(
+    source: str | Path, *, dtype: torch.dtype | None = torch.float32, device: torch.device | str = "cpu"
+) -> Scorer:
+    """The reward model of a folder or a hub id: a ``...ForSequenceClassification`` of one label, its shift
+    included. As :func:`load_model` in all else."""
+    folder = fetch(source)
+    config = load_config(folder, scorer=True)
+    with torch.device("meta"):
+        scorer = Scorer(config)
+    _fill(scorer, WeightFiles(folder), dtype, device)
+    scorer.shift = float(_read_json(folder / "config.json").get("reward_shift", 0.0))
+    return scorer.to(device)
+
+
+def load_config(folder: Path, *, scorer: bool = False) -> ModelConfig:
     """The shape of the model in a folder, from its ``config.json``."""
     path = folder / "config.json"
     if not path.is_file():
         raise UserError(f"{folder}: no config.json; is this a model folder?")
-    return config_from_hf(_read_json(path), str(path))
+    return config_from_hf(_read_json(path), str(path), scorer=scorer)
+
+
+def is_scorer(folder: Path) -> bool:
+    """Whether a model folder holds a reward model."""
+    path = folder / "config.json"
+    named = _read_json(path).get("architectures") or [] if path.is_file() else []
+    return any(name in SCORERS for name in named)
+
+
+def _fill(
+    model: Backbone,
+    files: WeightFiles,
+    dtype: torch.dtype | None,
+    device: torch.device | str,
+    *,
+    tied: bool = False,
+) -> None:
+    """The weights of the files into a model on the meta device, names and shapes checked before."""
+    _check_tokenizer_file(model.config, files.folder)
+    expected = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    found = {name: shape for name, shape in files.shapes.items() if not name.endswith("rotary_emb.inv_freq")}
+    if tied:
+        found.pop("lm_head.weight", None)
+    check_names_and_shapes(expected, found, files.folder)
+    put_parameters(model, {name: tensor.to(device) for name, tensor in files.tensors(expected, dtype)})
 
 
 def save_model(
-    model: Decoder,
+    model: Backbone,
     folder: str | Path,
     tokenizer: Tokenizer | None = None,
     *,
     dtype: torch.dtype | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> Path:
-    """Write a folder that :func:`load_model` and ``transformers.AutoModelForCausalLM`` load; return its path.
+    """Write a folder that :func:`load_model` and ``transformers.AutoModelForCausalLM`` load, or of a scorer
+    :func:`load_scorer` and ``AutoModelForSequenceClassification``; return its path.
 
     It appears whole or not at all: everything is written beside it under a temporary name, flushed, and
     renamed. A model that stands there is replaced. ``dtype`` None keeps the parameters' own. Raises
     ``UserError`` where the disk is full, the folder holds something else, or the tokenizer does not fit.
     """
     folder = Path(folder)
-    state = dict(model.named_parameters())
+    state = {name: p for name, p in model.named_parameters() if not name.startswith("offset.")}
     if any(".lora_" in name for name in state):
         raise UserError("the model has LoRA adapters: merge them before saving, or save the adapter alone.")
     if tokenizer is not None:
         check_tokenizer(model.config, tokenizer.vocab_size, "the tokenizer")
     with appearing_whole(folder, replaces_one_with="config.json") as partial:
-        _write(model.config, state, partial, tokenizer, dtype, shard_bytes)
+        _write(model, state, partial, tokenizer, dtype, shard_bytes)
     return folder
 
 
@@ -128,7 +162,7 @@ def fetch(source: str | Path) -> Path:
 
 
 def _write(
-    config: ModelConfig,
+    model: Backbone,
     state: dict[str, nn.Parameter],
     folder: Path,
     tokenizer: Tokenizer | None,
@@ -136,7 +170,11 @@ def _write(
     shard_bytes: int,
 ) -> None:
     stored = dtype or next(iter(state.values())).dtype
-    raw: dict[str, Any] = config_to_hf(config) | {"torch_dtype": str(stored).removeprefix("torch.")}
+    scorer = model if isinstance(model, Scorer) else None
+    raw: dict[str, Any] = config_to_hf(model.config, scorer=scorer is not None)
+    raw["torch_dtype"] = str(stored).removeprefix("torch.")
+    if scorer is not None:
+        raw["reward_shift"] = scorer.shift
     generation: dict[str, Any] = {"do_sample": False}
     if tokenizer is not None:
         marks = {"bos_token_id": tokenizer.eot, "pad_token_id": tokenizer.pad}
@@ -146,7 +184,8 @@ def _write(
         generation |= marks | {"eos_token_id": ends}
         tokenizer.save(folder)
     _write_json(folder / "config.json", raw)
-    _write_json(folder / "generation_config.json", generation)
+    if scorer is None:
+        _write_json(folder / "generation_config.json", generation)
     write_weights(state, folder, dtype=dtype, shard_bytes=shard_bytes)
 
 

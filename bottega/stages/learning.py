@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bottega.data.batches import BatchPlan
     from bottega.data.tokenizer import Tokenizer
     from bottega.model.config import ModelConfig
-    from bottega.model.decoder import Decoder
+    from bottega.model.decoder import Backbone, Decoder
     from bottega.training.loop import TrainResult
     from bottega.training.objective import Objective
 
@@ -97,7 +97,7 @@ def new_model(shape: ModelConfig, seed: int, device: torch.device) -> Decoder:
 
 
 def learn(
-    model: Decoder,
+    model: Backbone,
     plan: BatchPlan,
     config: TrainingConfig,
     inputs: StageInputs,
@@ -143,7 +143,7 @@ def run_folder(inputs: StageInputs) -> Path:
 
 
 def finish(
-    model: Decoder,
+    model: Backbone,
     tokenizer: Tokenizer,
     trained: TrainResult,
     inputs: StageInputs,
@@ -168,7 +168,7 @@ def finish(
     metrics = {
         "final_loss": trained.final_loss,
         "tokens_per_s": trained.tokens / trained.seconds if trained.seconds else 0.0,
-        "parameters": float(model.config.num_parameters()),
+        "parameters": float(model.num_parameters()),
     }
     if trained.heldout_loss is not None:
         metrics["heldout_loss"] = trained.heldout_loss

@@ -11,7 +11,7 @@ from bottega.errors import UserError
 from bottega.machine import cpp_compiler
 
 if TYPE_CHECKING:
-    from bottega.model.decoder import Decoder
+    from bottega.model.decoder import Backbone
 
 CompileChoice = Literal["auto", "on", "off"]
 
@@ -41,7 +41,7 @@ def should_compile(
     return True, "compiled with torch.compile"
 
 
-def compile_model(model: Decoder) -> None:
+def compile_model(model: Backbone) -> None:
     """Compile every layer of ``model`` and its last norm in place; shapes are fixed, so a new batch shape is
     compiled anew.
 
@@ -52,16 +52,16 @@ def compile_model(model: Decoder) -> None:
         vars(part)["forward"] = torch.compile(part.forward, dynamic=False)
 
 
-def is_compiled(model: Decoder) -> bool:
+def is_compiled(model: Backbone) -> bool:
     """Whether ``model`` is compiled at present."""
     return "forward" in vars(model.model.layers[0])
 
 
-def restore_plain(model: Decoder) -> None:
+def restore_plain(model: Backbone) -> None:
     """Undo :func:`compile_model`: what comes after training has other shapes and is not worth compiling."""
     for part in _parts(model):
         vars(part).pop("forward", None)
 
 
-def _parts(model: Decoder) -> list[nn.Module]:
+def _parts(model: Backbone) -> list[nn.Module]:
     return [*model.model.layers, model.model.norm]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from bottega.model.decoder import Decoder
+    from bottega.model.decoder import Backbone
 
 T = TypeVar("T")
 _PATIENCE = timedelta(days=30)  # one process may read data or evaluate for hours while the others wait
@@ -120,7 +120,7 @@ def _leave_world() -> None:
         time.sleep(0.25)
 
 
-def shard(model: Decoder, dtype: torch.dtype, world: World) -> None:
+def shard(model: Backbone, dtype: torch.dtype, world: World) -> None:
     """Shard ``model`` over the world in place, layer by layer; compute in ``dtype``, reduce in float32."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard

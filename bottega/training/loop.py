@@ -30,7 +30,7 @@ from bottega.training.weights import MasterWeights
 
 if TYPE_CHECKING:
     from bottega.data.packing import BatchPlan
-    from bottega.model.decoder import Decoder
+    from bottega.model.decoder import Backbone
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class TrainResult:
 
 
 def train(
-    model: Decoder,
+    model: Backbone,
     objective: Objective,
     plan: BatchPlan,
     config: TrainConfig,
@@ -131,7 +131,7 @@ class _Run:
 
     def __init__(
         self,
-        model: Decoder,
+        model: Backbone,
         objective: Objective,
         plan: BatchPlan,
         config: TrainConfig,
@@ -154,7 +154,7 @@ class _Run:
             config.final_lr_fraction,
         )
         context = plan.batch(0, world.rank, world.size, 0, config.micros).tokens.shape[1]
-        self.flops_per_step = plan.tokens_per_step * model.config.flops_per_token(context)
+        self.flops_per_step = plan.tokens_per_step * model.flops_per_token(context)
         flops = self.flops_per_step * self.total_steps
         self.compiled, why = should_compile(config.compile, device, self.precision.dtype, flops)
         telemetry.message(f"{self.precision.name} ({self.precision.reason}); {why}")
@@ -357,7 +357,9 @@ def _digest(plan: BatchPlan, steps: Iterable[int]) -> str:
     found = blake2b(digest_size=8)
     for step in steps:
         batch = plan.batch(step)
-        for array in (batch.tokens, batch.weights):
+        found.update(batch.tokens.tobytes())
+        found.update(batch.weights.tobytes())
+        for array in batch.extra.values():
             found.update(array.tobytes())
     return found.hexdigest()
 

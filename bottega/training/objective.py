@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bottega.training.loss import token_loss
@@ -18,19 +19,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TensorBatch:
-    """A packed batch on a device. All [B, S]; segments count from 1 in every row, 0 is padding."""
+    """A packed batch on a device. All [B, S]; segments count from 1 in every row, 0 is padding. ``extra`` is
+    what its plan adds for its objective."""
 
     tokens: Tensor
     targets: Tensor
     weights: Tensor
     segments: Tensor
     positions: Tensor
+    extra: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(cls, batch: Batch, device: torch.device) -> TensorBatch:
         """The arrays of ``batch`` as tensors on ``device``."""
-        arrays = (batch.tokens, batch.targets, batch.weights, batch.segments, batch.positions)
-        return cls(*(torch.from_numpy(a).to(device, non_blocking=True) for a in arrays))
+
+        def on_device(array: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(array).to(device, non_blocking=True)
+
+        return cls(
+            on_device(batch.tokens),
+            on_device(batch.targets),
+            on_device(batch.weights),
+            on_device(batch.segments),
+            on_device(batch.positions),
+            {name: on_device(array) for name, array in batch.extra.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,7 @@ class LossParts:
     metrics: dict[str, Tensor] = field(default_factory=dict)
 
 
-Objective = Callable[["Decoder", TensorBatch], LossParts]
+Objective = Callable[[Any, TensorBatch], LossParts]  # the model is the one that the loop was given
 
 
 def language_modelling(model: Decoder, batch: TensorBatch) -> LossParts:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from bottega.model.scorer import is_score_head
 from bottega.training.distributed import fill, shard_like, whole
 
 OptimizerName = Literal["adamw", "muon"]
@@ -142,7 +143,8 @@ def build_optimizers(
 ) -> Optimizers:
     """Optimisers over named float32 parameters.
 
-    Muon takes the hidden matrices, AdamW the rest. Norms and biases have no weight decay.
+    Muon takes the hidden matrices, AdamW the rest: embeddings and heads too. Norms and biases have no weight
+    decay.
     """
     hidden = {n: p for n, p in parameters.items() if p.ndim == 2 and not _is_embedding(n)}
     others = {n: p for n, p in parameters.items() if n not in hidden}
@@ -165,4 +167,4 @@ def build_optimizers(
 
 
 def _is_embedding(name: str) -> bool:
-    return "embed_tokens" in name or "lm_head" in name
+    return "embed_tokens" in name or "lm_head" in name or is_score_head(name)

@@ -7,7 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from bottega.model.decoder import Decoder
+from bottega.model.decoder import Backbone
+from bottega.model.scorer import is_score_head
 from bottega.training.distributed import World, shard, whole
 
 
@@ -15,11 +16,11 @@ class MasterWeights:
     """``masters``: the float32 parameters that the optimiser updates; ``model``: what to compute with.
 
     Alone and in float32 both are the given model. In bfloat16 the matrices of ``model``, and the biases added
-    to their products, are bfloat16 copies; norms stay float32. Among several processes both are a sharded
-    copy, which casts as it gathers.
+    to their products, are bfloat16 copies; norms and the heads of scores stay float32. Among several
+    processes both are a sharded copy, which casts as it gathers.
     """
 
-    def __init__(self, model: Decoder, dtype: torch.dtype, world: World) -> None:
+    def __init__(self, model: Backbone, dtype: torch.dtype, world: World) -> None:
         self._given = model
         self.model = model
         self._copies: list[nn.Parameter] = []
@@ -35,7 +36,7 @@ class MasterWeights:
         self.masters = _trained(model)
         if dtype != torch.float32:
             for name, parameter in self.model.named_parameters():
-                if parameter.ndim >= 2 or name.endswith(".bias"):
+                if (parameter.ndim >= 2 or name.endswith(".bias")) and not is_score_head(name):
                     parameter.data = parameter.data.to(dtype)
             computing = dict(self.model.named_parameters())
             self._copies = [computing[name] for name in self.masters]
@@ -67,5 +68,5 @@ class MasterWeights:
                 given[name].copy_(whole(master.data))
 
 
-def _trained(model: Decoder) -> dict[str, nn.Parameter]:
+def _trained(model: Backbone) -> dict[str, nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if p.requires_grad}

@@ -25,6 +25,9 @@ from bottega.model.decoder import Decoder
 from bottega.model.init import initialise
 
 SEGMENTS = torch.tensor([[1] * 70 + [2] * 90 + [3] * 40, [1] * 3 + [2] * 150 + [0] * 47])
+BRANCHES = torch.tensor(
+    [[0] * 30 + [1] * 40 + [0] * 90 + [0] * 5 + [1, 2] * 17 + [3], [0] * 140 + [1] * 13 + [0] * 47]
+)
 POSITIONS = torch.tensor([[*range(70), *range(90), *range(40)], [*range(3), *range(150), *range(47)]])
 
 
@@ -46,13 +49,30 @@ def test_a_token_sees_the_cache_up_to_its_own_position() -> None:
     assert mask[:, 0, 0].int().tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
 
 
+def test_answers_see_their_prompt_and_not_each_other() -> None:
+    mask = document_mask(
+        torch.tensor([[1, 1, 1, 1, 1, 2]]), torch.float32, torch.tensor([[0, 0, 1, 1, 2, 0]])
+    )
+    assert isinstance(mask, torch.Tensor)
+    assert mask[0, 0].exp().int().tolist() == [
+        [1, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0],
+        [1, 1, 1, 1, 0, 0],
+        [1, 1, 0, 0, 1, 0],
+        [0, 0, 0, 0, 0, 1],
+    ]
+
+
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_the_block_mask_gives_what_the_mask_of_pairs_gives() -> None:
     generator = torch.Generator().manual_seed(0)
     q = torch.randn(2, 4, 200, 16, generator=generator)
     k, v = (torch.randn(2, 2, 200, 16, generator=generator) for _ in range(2))
-    blocks = flex_attention(q, k, v, block_mask=_block_mask(SEGMENTS), enable_gqa=True)
-    torch.testing.assert_close(blocks, attend(q, k, v, document_mask(SEGMENTS, q.dtype)), atol=1e-5, rtol=0)
+    for branches in (None, BRANCHES):
+        blocks = flex_attention(q, k, v, block_mask=_block_mask(SEGMENTS, branches), enable_gqa=True)
+        expected = attend(q, k, v, document_mask(SEGMENTS, q.dtype, branches))
+        torch.testing.assert_close(blocks, expected, atol=1e-5, rtol=0)
 
 
 def _packed(dtype: torch.dtype, kv_heads: int = 2) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -157,20 +177,27 @@ def test_packed_documents_on_cuda_give_the_cpus_numbers(compiled: bool) -> None:
 @given(
     st.lists(st.lists(st.integers(1, 200), min_size=0, max_size=8), min_size=1, max_size=3),
     st.sampled_from([64, 128, 300, 512]),
+    st.integers(0, 3),
 )
-def test_no_pair_of_a_document_is_left_out_of_the_blocks(rows: list[list[int]], length: int) -> None:
+def test_no_pair_of_a_document_is_left_out_of_the_blocks(
+    rows: list[list[int]], length: int, answers: int
+) -> None:
     segments = torch.zeros(len(rows), length, dtype=torch.long)
-    for row, documents in zip(segments, rows, strict=True):
+    branches = torch.zeros_like(segments)
+    for b, (row, documents) in enumerate(zip(segments, rows, strict=True)):
         start = 0
         for number, tokens in enumerate(documents, 1):
             row[start : start + tokens] = number
+            for answer in range(answers if number % 2 else 0):
+                begin = start + tokens * (answer + 1) // (answers + 1)
+                branches[b, begin : start + tokens] = answer + 1
             start += tokens
-    seen = document_mask(segments, torch.float32)
+    seen = document_mask(segments, torch.float32, branches)
     assert isinstance(seen, torch.Tensor)
     blocks = -(-length // PIECE)
     filler = blocks * PIECE - length
     pairs = F.pad(seen[:, 0] == 0, (0, filler, 0, filler)).view(len(rows), blocks, PIECE, blocks, PIECE)
-    found = _block_mask(segments)
+    found = _block_mask(segments, branches)
     partial, whole = torch.zeros(2, len(rows), blocks, blocks, dtype=torch.bool)
     for mask, counts, numbers in (
         (partial, found.kv_num_blocks, found.kv_indices),

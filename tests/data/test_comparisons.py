@@ -1,0 +1,165 @@
+"""Comparisons as tokens and rows: every prompt once, every answer whole, what is left out counted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bottega.data.chat import encode_chat
+from bottega.data.comparisons import Judged, JudgedCounts, encode_answer, encode_judged, ordered_pairs
+from bottega.data.judged import ComparisonPlan, row_length
+from bottega.data.records import Answer, Comparison, Message, Origin, Ranking, Rated
+from bottega.data.tokenizer import Tokenizer
+from bottega.errors import UserError
+
+ASKED = (Message("user", "say the cat"),)
+FIRST = Ranking("ann", ((0,), (1,)))
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.train(["the cat sat on the mat, then it sat. 猫坐在垫子上。"] * 50, vocab_size=290)
+
+
+def said(*texts: str) -> tuple[Answer, ...]:
+    return tuple(Answer(Message("assistant", text)) for text in texts)
+
+
+def encoded(
+    tokenizer: Tokenizer, *records: Comparison | Rated, context: int = 64
+) -> tuple[list[Judged], JudgedCounts]:
+    counts = JudgedCounts()
+    return list(encode_judged(tokenizer, records, context, counts)), counts
+
+
+def test_prompt_and_answer_are_the_conversation_up_to_the_end_of_the_turn(tokenizer: Tokenizer) -> None:
+    (one,), _ = encoded(tokenizer, Comparison(ASKED, said("the cat", "the mat"), (FIRST,)))
+    whole = encode_chat(tokenizer, (*ASKED, Message("assistant", "the cat"))).ids
+    ids = [*one.prompt.tolist(), *one.answers[0].tolist()]
+    assert ids == whole[: len(ids)]
+    assert ids[-1] == tokenizer.im_end
+    assert tokenizer.decode(ids[:-1]).endswith("the cat")
+
+
+def test_an_answer_that_was_sampled_keeps_the_tokens_that_were_drawn(tokenizer: Tokenizer) -> None:
+    cut = Answer(Message("assistant", "the c"), token_ids=(5, 6, 7))
+    assert encode_answer(tokenizer, ASKED, cut) == [5, 6, 7]
+
+
+def test_an_answer_that_would_merge_with_its_header_is_encoded_alone(tokenizer: Tokenizer) -> None:
+    answer = Answer(Message("assistant", "\n\n\nthe cat"))
+    ids = encode_answer(tokenizer, ASKED, answer)
+    assert tokenizer.decode(ids[:-1]) == "\n\n\nthe cat"
+    assert ids[-1] == tokenizer.im_end
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (Comparison(ASKED, said("the cat"), (Ranking("ann", ((0,),)),)), "a single answer"),
+        (Comparison(ASKED, said("the cat", "a mat"), (Ranking("ann", ((0, 1),)),)), "all answers tied"),
+        (Comparison(ASKED, said("the cat", "the cat"), (FIRST,)), "identical answers"),
+        (Comparison(ASKED, said("the cat", "a mat"), ()), "no ranking"),
+        (Comparison(ASKED, said("the cat " * 40, "a mat"), (FIRST,)), "longer than the context of 64"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_left_out_and_counted(
+    record: Comparison, reason: str, tokenizer: Tokenizer
+) -> None:
+    fine = Comparison(ASKED, said("the cat", "a mat"), (FIRST,))
+    judged, counts = encoded(tokenizer, record, fine)
+    assert len(judged) == 1
+    assert counts.skipped == {reason: 1}
+    assert counts.comparisons == 1
+
+
+def test_an_empty_answer_is_an_answer_and_a_labeler_may_be_unknown(tokenizer: Tokenizer) -> None:
+    judged, counts = encoded(tokenizer, Comparison(ASKED, said("the cat", ""), (Ranking("", ((0,), (1,))),)))
+    assert judged[0].answers[1].tolist() == [tokenizer.im_end]
+    assert counts.empty_answers == 1
+    assert counts.unnamed_labelers == 1
+    assert counts.labelers == {"unknown": 1}
+
+
+def test_wins_are_all_untied_pairs_of_all_labelers_and_sum_to_one(tokenizer: Tokenizer) -> None:
+    record = Comparison(
+        ASKED,
+        said("the cat", "the mat", "a cat"),
+        (Ranking("ann", ((0,), (1, 2))), Ranking("bob", ((1,), (0,)))),
+    )
+    (one,), counts = encoded(tokenizer, record)
+    assert one.wins.tolist() == pytest.approx(np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0]]) / 3)
+    assert (counts.pairs, counts.tied_pairs) == (3, 1)
+
+
+def test_a_labelers_word_weighs_what_it_is_said_to_weigh(tokenizer: Tokenizer) -> None:
+    record = Comparison(ASKED, said("the cat", "the mat"), (FIRST, Ranking("bob", ((1,), (0,)))))
+    counts = JudgedCounts()
+    (one,) = encode_judged(tokenizer, [record], 64, counts, reliability={"bob": 0.25})
+    assert one.wins.tolist() == [[0, pytest.approx(0.8)], [pytest.approx(0.2), 0]]
+
+
+def test_a_rating_beyond_a_thumb_is_refused_with_the_record_and_the_remedy(tokenizer: Tokenizer) -> None:
+    rated = Rated(ASKED, said("the cat")[0], 4.0, "ann", Origin("file:thumbs.jsonl", "7"))
+    with pytest.raises(UserError, match=r"thumbs.jsonl 7: the rating is 4.0.*divide by the highest"):
+        encoded(tokenizer, rated)
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=4))
+def test_ordered_pairs_are_those_of_a_plain_loop(sizes: list[list[int]]) -> None:
+    numbers = iter(range(100))
+    tiers = tuple(tuple(next(numbers) for _ in tier) for tier in sizes)
+    place = {answer: i for i, tier in enumerate(tiers) for answer in tier}
+    plain = {(a, b) for a in place for b in place if place[a] < place[b]}
+    found = ordered_pairs(Ranking("ann", tiers))
+    assert set(found) == plain
+    assert len(found) == len(plain)
+
+
+_LENGTHS = st.lists(
+    st.tuples(st.integers(1, 20), st.lists(st.integers(0, 25), min_size=1, max_size=5)),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(_LENGTHS, st.sampled_from([1, 256, 1024]), st.integers(0, 3))
+def test_every_comparison_is_read_once_an_epoch_whole_and_by_its_own_positions(
+    lengths: list[tuple[int, list[int]]], batch_tokens: int, seed: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    judged = [
+        Judged(
+            draw.integers(1, 99, prompt).astype(np.int32),
+            tuple(draw.integers(1, 99, n).astype(np.int32) for n in answers),
+            np.eye(len(answers), dtype=np.float32),
+            np.full(len(answers), np.nan, np.float32),
+        )
+        for prompt, answers in lengths
+    ]
+    plan = ComparisonPlan(judged, batch_tokens, seed, epochs=2.0)
+    seen: list[int] = []
+    for step in range(plan.steps):
+        batch = plan.batch(step)
+        extra = batch.extra
+        for b, a in zip(*np.nonzero(extra["ends"] >= 0), strict=True):
+            end, start, item = extra["ends"][b, a], extra["prompt_ends"][b, a], extra["item"][b, a]
+            one = judged[item]
+            inside = (batch.segments[b] == batch.segments[b, end]) & (np.arange(plan.context) <= end)
+            inside &= (extra["branches"][b] == 0) | (extra["branches"][b] == extra["branches"][b, end])
+            nth = int(extra["branches"][b, end]) - 1
+            assert batch.tokens[b][inside].tolist() == [*one.prompt.tolist(), *one.answers[nth].tolist()]
+            assert batch.positions[b][inside].tolist() == list(range(int(inside.sum())))
+            assert batch.targets[b, start:end].tolist() == one.answers[nth].tolist()
+            assert (extra["answer"][b] == a + 1).sum() == len(one.answers[nth])
+            seen.append(int(item))
+    assert sorted(seen) == sorted(i for i, one in enumerate(judged) for _ in range(2 * len(one.answers)))
+
+
+def test_rows_have_few_lengths_and_what_fits_none_is_refused() -> None:
+    assert [row_length(n) for n in (1, 128, 129, 5000)] == [128, 128, 256, 8192]
+    with pytest.raises(UserError, match=r"takes 9,000 tokens, and a row has 8,192 at most"):
+        row_length(9000)
