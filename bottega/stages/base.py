@@ -128,7 +128,7 @@ class Stage(Protocol[C_contra]):
         ...
 
 
-_BUILT_IN = {"pretrain": "pretrain", "code": "code", "sft": "sft"}  # stage name -> module, imported on demand
+_BUILT_IN = ("pretrain", "code", "sft", "reward")  # each in a module of its name, imported on demand
 _REGISTERED: dict[str, Stage[Any]] = {}
 
 
@@ -146,7 +146,7 @@ def get(name: str) -> Stage[Any]:
         UserError: there is none; the message suggests the nearest.
     """
     if name not in _REGISTERED and name in _BUILT_IN:
-        importlib.import_module(f"bottega.stages.{_BUILT_IN[name]}")
+        importlib.import_module(f"bottega.stages.{name}")
     if name not in _REGISTERED:
         raise UserError(
             f"there is no stage {name!r}{did_you_mean(name, names())}; stages: {', '.join(names())}"
@@ -156,7 +156,7 @@ def get(name: str) -> Stage[Any]:
 
 def names() -> list[str]:
     """Every stage there is."""
-    return sorted(_BUILT_IN.keys() | _REGISTERED.keys())
+    return sorted({*_BUILT_IN, *_REGISTERED})
 
 
 def did_you_mean(word: str, known: list[str]) -> str:

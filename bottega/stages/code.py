@@ -50,7 +50,7 @@ class Code:
             inputs, lambda: prepare(inputs, tokenizer, main=("documents", "conversations"), fim=fim)
         )
         plan = mix(data, config, tokenizer, seed)
-        trained = learn(model, plan.rows, config, inputs, seed=seed)
+        trained = learn(model, plan.rows, config, inputs, seed=seed, budget_tokens=config.budget_tokens)
         return finish(model, tokenizer, trained, inputs, data=plan.use, report=plan.report(trained.steps))
 
 

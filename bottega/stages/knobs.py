@@ -35,19 +35,9 @@ ShapeKnob = Annotated[
 ]
 
 
-class TrainingConfig(StageConfig):
-    """What every stage that trains can be told."""
+class OptimizerConfig(StageConfig):
+    """How every stage that trains takes its steps."""
 
-    budget_tokens: int = Field(
-        gt=0, description="how many tokens to train on, padding of packed rows included"
-    )
-    context: int = Field(512, ge=8, description="tokens in a row: the longest stretch the model sees at once")
-    batch_tokens: int = Field(
-        8192,
-        gt=0,
-        validate_default=True,
-        description="tokens in a step, over all devices; a multiple of context",
-    )
     optimizer: Literal["adamw", "muon"] = Field(
         "muon", description="adamw, or muon for the hidden matrices and adamw for the rest"
     )
@@ -60,6 +50,21 @@ class TrainingConfig(StageConfig):
     weight_decay: float = Field(0.1, ge=0, description="decoupled weight decay of matrices; norms have none")
     clip_norm: float = Field(
         1.0, gt=0, description="gradients with a larger global norm are scaled down to it"
+    )
+
+
+class TrainingConfig(OptimizerConfig):
+    """What every stage that trains on text can be told."""
+
+    budget_tokens: int = Field(
+        gt=0, description="how many tokens to train on, padding of packed rows included"
+    )
+    context: int = Field(512, ge=8, description="tokens in a row: the longest stretch the model sees at once")
+    batch_tokens: int = Field(
+        8192,
+        gt=0,
+        validate_default=True,
+        description="tokens in a step, over all devices; a multiple of context",
     )
     primer_share: float = Field(
         0.0,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bottega.errors import UserError
 from bottega.stages.base import Cost, DataUse, StageInputs, StageResult
-from bottega.stages.knobs import TrainingConfig
+from bottega.stages.knobs import OptimizerConfig
 
 if TYPE_CHECKING:
     import torch
@@ -80,6 +80,15 @@ def parent_of(inputs: StageInputs, stage: str, context: int) -> Decoder:
     return model
 
 
+def backbone_of(inputs: StageInputs, stage: str, context: int) -> Backbone:
+    """As :func:`parent_of`, where a reward model will do as well as a language model."""
+    from bottega.model.hub import is_scorer, load_scorer
+
+    if len(inputs.parents) != 1 or not is_scorer(inputs.parents[0]):
+        return parent_of(inputs, stage, context)
+    return load_scorer(inputs.parents[0], device=device_of(inputs))
+
+
 def no_parents(inputs: StageInputs, stage: str) -> None:
     """Raise ``UserError`` where a stage that starts from nothing was given a parent."""
     if inputs.parents:
@@ -99,13 +108,19 @@ def new_model(shape: ModelConfig, seed: int, device: torch.device) -> Decoder:
 def learn(
     model: Backbone,
     plan: BatchPlan,
-    config: TrainingConfig,
+    config: OptimizerConfig,
     inputs: StageInputs,
     *,
     seed: int,
+    budget_tokens: int,
     objective: Objective | None = None,
+    heldout: BatchPlan | None = None,
+    **changes: Any,
 ) -> TrainResult:
-    """Train ``model`` in place, from the newest checkpoint in the work folder where there is one."""
+    """Train ``model`` in place, from the newest checkpoint in the work folder where there is one.
+
+    ``changes``: further fields of ``TrainConfig``.
+    """
     from rich.console import Console
 
     from bottega.training.distributed import join_world
@@ -114,7 +129,7 @@ def learn(
     from bottega.training.telemetry import Telemetry
 
     train_config = TrainConfig(
-        budget_tokens=config.budget_tokens,
+        budget_tokens=budget_tokens,
         optimizer=config.optimizer,
         lr=config.lr,
         muon_lr=config.muon_lr,
@@ -128,13 +143,14 @@ def learn(
         compile=inputs.run.compile,
         checkpoint_every_s=inputs.run.checkpoint_every_s,
         checkpoint_every_steps=inputs.run.checkpoint_every_steps,
+        **changes,
     )
     console = Console(stderr=True, quiet=not inputs.run.progress)
     run_dir = run_folder(inputs)
     quiet = not join_world(next(model.parameters()).device).is_first
     with Telemetry(run_dir, title=inputs.out.name, quiet=quiet, console=console) as telemetry:
         goal = objective or language_modelling
-        return train(model, goal, plan, train_config, run_dir, telemetry=telemetry)
+        return train(model, goal, plan, train_config, run_dir, telemetry=telemetry, heldout=heldout)
 
 
 def run_folder(inputs: StageInputs) -> Path:

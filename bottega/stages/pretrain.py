@@ -54,7 +54,7 @@ class Pretrain:
         shape = explicit_shape(config.shape, tokenizer.vocab_size, config.context)
         model = new_model(shape, seed, device_of(inputs))
         plan = _plan(data, tokenizer, config, seed)
-        trained = learn(model, plan, config, inputs, seed=seed)
+        trained = learn(model, plan, config, inputs, seed=seed, budget_tokens=config.budget_tokens)
         report = {"epochs": plan.epochs(trained.steps)}
         return finish(model, tokenizer, trained, inputs, data=data.use, report=report)
 

@@ -82,7 +82,7 @@ class Sft:
         plan = mix(data, config, tokenizer, seed)
         if config.lora is not None:
             _adapt(model, config.lora, seed)
-        trained = learn(model, plan.rows, config, inputs, seed=seed)
+        trained = learn(model, plan.rows, config, inputs, seed=seed, budget_tokens=config.budget_tokens)
         adapter = _merge(model, inputs.work) if config.lora is not None else None
         return finish(
             model,

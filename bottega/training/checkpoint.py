@@ -97,13 +97,16 @@ class Checkpoints:
         if failed:
             raise failure or OSError("another process could not write its part")
 
-    def newest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole, None where there is none. Damaged ones are reported."""
+    def newest(self, *, restore_random: bool = True) -> Checkpoint | None:
+        """The newest checkpoint that is whole, None where there is none. Damaged ones are reported.
+
+        The random state is put back where it was, unless ``restore_random`` is False.
+        """
         steps = self._steps()
         for step in reversed(steps):
             folder = self.folder / f"step-{step:08d}"
             try:
-                return self._read(folder)
+                return self._read(folder, restore_random)
             except _DamagedError as error:
                 self._warn(f"checkpoint {folder} is damaged ({error}): using the one before it")
         if steps:
@@ -163,7 +166,7 @@ class Checkpoints:
         for step in set(steps).difference(kept):
             shutil.rmtree(self.folder / f"step-{step:08d}")
 
-    def _read(self, folder: Path) -> Checkpoint:
+    def _read(self, folder: Path, restore_random: bool) -> Checkpoint:
         try:
             state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             if state.pop("sha256") != _json_digest(state):
@@ -184,7 +187,8 @@ class Checkpoints:
         else:
             weights = load_file(folder / "weights.safetensors")
             optimizer = load_file(folder / "optimizer.safetensors")
-        _restore_random(load_file(folder / RANDOM), state["python_random"])
+        if restore_random:
+            _restore_random(load_file(folder / RANDOM), state["python_random"])
         return Checkpoint(state["step"], weights, optimizer, state["state"])
 
     def _read_shards(self, folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

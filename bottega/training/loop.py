@@ -57,17 +57,19 @@ class TrainConfig:
     checkpoint_every_s: float = 120.0  # seconds between checkpoints; 0: by steps alone
     eval_every_steps: int = 0  # held-out loss, where a held-out plan is given; 0: at the end alone
     eval_batches: int = 8  # batches of the held-out plan that one evaluation reads
+    keep_best: bool = False  # end with the weights of the lowest held-out loss, not with the last
     stop_after_s: float = 0.0  # end early after so many seconds of training, recorded as such; 0: never
 
     def identity(self) -> dict[str, Any]:
         """The fields that the result depends on."""
-        return {k: v for k, v in asdict(self).items() if k not in _NOT_IDENTITY}
+        found = {k: v for k, v in asdict(self).items() if k not in _NOT_IDENTITY}
+        return found | ({"keep_best": self.eval_every_steps} if self.keep_best else {})
 
 
 _NOT_IDENTITY = frozenset(
     {
         *("compile", "precision", "deterministic", "micros", "checkpoint_every_steps", "checkpoint_every_s"),
-        *("eval_every_steps", "eval_batches", "stop_after_s"),
+        *("eval_every_steps", "eval_batches", "keep_best", "stop_after_s"),
     }
 )
 
@@ -84,6 +86,7 @@ class TrainResult:
     heldout_loss: float | None
     resumed_from: int | None  # step of the checkpoint
     stopped_early: bool
+    best_step: int | None  # whose weights they are, where the best were kept and not the last
     precision: Precision
     compiled: bool
 
@@ -100,6 +103,8 @@ def train(
     heldout: BatchPlan | None = None,
 ) -> TrainResult:
     """Train ``model`` (float32, on its device) in place on ``plan`` until the budget is spent.
+
+    With ``keep_best`` a loss that is not finite ends the run early, with the best weights so far.
 
     Writes checkpoints and ``metrics.jsonl`` under ``run_dir`` and goes on from the newest checkpoint
     there, unless ``resume`` is False. Raises ``TrainingInterrupted`` after Ctrl-C, ``UserError`` for a loss
@@ -180,6 +185,9 @@ class _Run:
             "first and last batch": _digest(plan, (0, self.total_steps - 1)),
         }
         self.checkpoints = Checkpoints(run_dir / "checkpoints", identity, telemetry.message, world)
+        self.best = Checkpoints(run_dir / "best", identity, telemetry.message, world)
+        self.best_loss, self.best_step = math.inf, 0
+        self.diverged = False
         self.step = 0
         self.seconds = 0.0
         self.recent: list[float] = []  # the last losses, for a final loss that one batch does not decide
@@ -193,6 +201,8 @@ class _Run:
         out_of_time = False
         while self.step < self.total_steps and not out_of_time:
             self._one_step()
+            if self.diverged:
+                break
             due = self._agree(stop.asked, self._is_due(saved_at), self._is_out_of_time())
             asked, due_now, out_of_time = due
             if due_now or asked or out_of_time:
@@ -206,6 +216,8 @@ class _Run:
         if last_saved != self.step:
             self._save()
         heldout = self._evaluate() if self.heldout is not None else None
+        if heldout is not None and self.config.keep_best:
+            heldout = self._return_to_best(heldout)
         self.weights.write_back()
         return TrainResult(
             steps=self.step,
@@ -216,6 +228,7 @@ class _Run:
             heldout_loss=heldout,
             resumed_from=resumed_from,
             stopped_early=self.step < self.total_steps,
+            best_step=self.best_step if self.config.keep_best else None,
             precision=self.precision,
             compiled=self.compiled,
         )
@@ -246,6 +259,7 @@ class _Run:
         norm = self._scale_grads(grads, norm, weight)
         if not (math.isfinite(means["loss"]) and math.isfinite(norm)):
             self._stop_on_non_finite(means["loss"], norm)
+            return
         factor = self.schedule.factor(self.step)
         self.optimizers.set_lr_factor(factor)
         self.optimizers.step()
@@ -284,7 +298,31 @@ class _Run:
         every = self.config.eval_every_steps
         if self.heldout is not None and every and self.step % every == 0:
             record["heldout_loss"] = self._evaluate()
+            if self.config.keep_best:
+                self._keep_if_best(record["heldout_loss"])
         self.telemetry.step(record)
+
+    def _keep_if_best(self, loss: float) -> None:
+        if loss < self.best_loss:
+            self.best_loss, self.best_step = loss, self.step
+            weights = {name: p.data for name, p in self.weights.masters.items()}
+            self.best.save(Checkpoint(self.step, weights, {}, {}))
+
+    def _return_to_best(self, last_loss: float) -> float:
+        """Put back the weights of the lowest held-out loss, unless the last are no worse; that loss."""
+        if last_loss <= self.best_loss:
+            self.best_loss, self.best_step = last_loss, self.step
+            return last_loss
+        found = self.best.newest(restore_random=False)
+        assert found is not None and found.step == self.best_step
+        for name, master in self.weights.masters.items():
+            fill(master.data, found.weights[name])
+        self.telemetry.message(
+            f"the held-out loss was lowest at step {self.best_step} ({self.best_loss:.4f}) and ended at "
+            f"{last_loss:.4f}: the weights of step {self.best_step} are kept. A lower learning rate or fewer "
+            "passes over the data would end nearer to them."
+        )
+        return self.best_loss
 
     @torch.no_grad()
     def _evaluate(self) -> float:
@@ -321,6 +359,8 @@ class _Run:
         masters = self.weights.masters
         weights = {name: p.data for name, p in masters.items()}
         state = {"seconds": self.seconds, "recent": self.recent}
+        if self.best_step:
+            state |= {"best_loss": self.best_loss, "best_step": self.best_step}
         self.checkpoints.save(Checkpoint(self.step, weights, self.optimizers.state(masters), state))
 
     def _resume(self) -> int | None:
@@ -333,22 +373,31 @@ class _Run:
         self.weights.refresh()
         self.step = found.step
         self.seconds, self.recent = found.state["seconds"], found.state["recent"]
+        self.best_loss = found.state.get("best_loss", math.inf)
+        self.best_step = found.state.get("best_step", 0)
         self.telemetry.message(f"going on from the checkpoint of step {found.step}")
         return found.step
 
     def _stop_on_non_finite(self, loss: float, norm: float) -> None:
-        """The weights are still those before this step: save them, say what the batch was, and stop."""
+        """The weights are still those before this step: save them, say what the batch was, and stop; or end
+        with the best so far, where those are kept."""
         report = self.run_dir / "non-finite.json"
         if self.world.is_first:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             content: dict[str, Any] = {"step": self.step + 1, "loss": repr(loss), "grad_norm": repr(norm)}
             content["batch"] = list(self.plan.provenance(self.step))
             report.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        what = (
+            f"step {self.step + 1}: the loss is {loss} and the gradient's norm {norm}. What the batch was "
+            f"made of is in {report}"
+        )
+        if self.best_step:
+            self.diverged = True
+            self.telemetry.message(f"{what}. Training ends here; lower the learning rate, or mend the data.")
+            return
         self._save()
         raise UserError(
-            f"step {self.step + 1}: the loss is {loss} and the gradient's norm {norm}. What the batch was "
-            f"made of is in {report}; the weights before it are saved. Lower the learning rate, or mend the "
-            "data."
+            f"{what}; the weights before it are saved. Lower the learning rate, or mend the data."
         )
 
 

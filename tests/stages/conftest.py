@@ -11,14 +11,14 @@ from bottega.data.frozen import FrozenDataset
 from bottega.data.records import Document
 from bottega.data.tokenizer import Tokenizer
 
-from .workshop import SHAPE, Workshop, programs, prose, talks
+from .workshop import SHAPE, Workshop, programs, prose, rankings, talks
 
 
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     root = tmp_path_factory.mktemp("workshop")
     made = Workshop(root, root / "tokenizer")
-    names = {"prose": prose, "programs": programs, "talks": talks}
+    names = {"prose": prose, "programs": programs, "talks": talks, "rankings": rankings}
     for name, rows in names.items():
         made.dataset(name, rows())
     texts = [

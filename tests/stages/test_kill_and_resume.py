@@ -25,6 +25,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "sft": ("sft", SMALL),
     "sft-adamw": ("sft", {**SMALL, "optimizer": "adamw"}),
     "sft-lora": ("sft", {**SMALL, "lora": {"rank": 4, "alpha": 8.0}}),
+    "reward": ("reward", {"context": 64, "batch_tokens": 256, "epochs": 3.0}),
     "sft-from-scratch": ("sft", {**SMALL, "from_scratch": True}),
 }
 CHECKPOINT_EVERY, KILL_AT = 4, 10
@@ -79,6 +80,7 @@ def test_a_killed_stage_resumes_to_bitwise_equal_weights(
             workshop.dataset("talks", weight=0.5),
             workshop.dataset("prose", weight=0.5, role="replay"),
         ),
+        "reward": (workshop.dataset("rankings"),),
         "sft": (workshop.dataset("talks"), workshop.dataset("prose", weight=0.25, role="replay")),
     }[stage_name]
     parent = None if stage_name == "pretrain" else base_model

@@ -51,6 +51,23 @@ def talks() -> list[dict[str, Any]]:
     ]
 
 
+def rankings() -> list[dict[str, Any]]:
+    """Of three answers the one with the right place is best, and the shortest of the others worst."""
+    rows: list[dict[str, Any]] = []
+    for i, (a, p) in enumerate((a, p) for a in ANIMALS for p in PLACES):
+        answers = [f"On the {p}.", f"On the {a}.", "No."]
+        rows.append(
+            {
+                "prompt": f"Where did the {a} number {i} sit? It sat on the {p}.",
+                "answers": answers[i % 3 :] + answers[: i % 3],
+                "ranks": [0, 1, 2][i % 3 :] + [0, 1, 2][: i % 3],
+                "labeler": ("ann", "bob")[i % 2],
+                "license": "Apache-2.0",
+            }
+        )
+    return rows
+
+
 @dataclass(frozen=True)
 class Workshop:
     root: Path

@@ -1,0 +1,228 @@
+"""The reward model: who of a prompt's answers was preferred, learnt from rankings, picks and thumbs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from bottega.data.comparisons import Judged, JudgedCounts, encode_judged
+from bottega.data.records import Comparison, Conversation, Rated
+from bottega.errors import UserError
+from bottega.stages.base import DatasetInput, DataUse, StageConfig, StageInputs, StageResult, register
+from bottega.stages.knobs import OptimizerConfig
+
+if TYPE_CHECKING:
+    from bottega.data.frozen import FrozenDataset
+    from bottega.data.judged import ComparisonPlan
+    from bottega.data.tokenizer import Tokenizer
+
+EVALUATIONS = 8  # of held-out comparisons, while training
+LOG2 = 0.6931  # the loss of one who knows nothing
+
+
+class PreferenceConfig(OptimizerConfig):
+    """What every stage that learns from comparisons can be told."""
+
+    context: int = Field(512, ge=8, description="tokens of a prompt with an answer, at most")
+    batch_tokens: int = Field(
+        8192, gt=0, description="tokens in a step, over all devices; comparisons are packed whole into rows"
+    )
+    epochs: float = Field(1.0, gt=0, description="passes over the comparisons; more than one overfits soon")
+    labeler_weights: Literal["equal", "reliability"] = Field(
+        "equal",
+        description="whether every labeler's word weighs the same, or what agreement with the others says",
+    )
+
+
+class RewardConfig(PreferenceConfig):
+    """The knobs of reward modelling."""
+
+    lr: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
+    muon_lr: float = Field(2e-3, gt=0, description="peak learning rate of Muon, where it is the optimizer")
+    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay of matrices; norms have none")
+
+
+class Reward:
+    """Give a parent's trunk a head that scores answers. The head and the shift come with the model."""
+
+    name: ClassVar[str] = "reward"
+    version: ClassVar[int] = 1
+    Config: ClassVar[type[StageConfig]] = RewardConfig
+
+    def run(self, config: RewardConfig, inputs: StageInputs, seed: int) -> StageResult:
+        """Train on comparisons and ratings, and keep what did best on those held out."""
+        from bottega.evals.scoring import score_answers
+        from bottega.model.scorer import scorer_from
+        from bottega.stages.learning import backbone_of, finish, learn, tokenizer_of
+        from bottega.training.reward import reward_modelling
+
+        tokenizer = tokenizer_of(inputs)
+        parent = backbone_of(inputs, self.name, config.context)
+        data = read_judged(inputs, tokenizer, config)
+        rated = any(not np.isnan(one.ratings).all() for one in data.train)
+        scorer = scorer_from(parent, seed, offset=rated)
+        plan, heldout = data.plans(config, tokenizer, seed)
+        trained = learn(
+            scorer,
+            plan,
+            config,
+            inputs,
+            seed=seed,
+            budget_tokens=plan.steps * plan.tokens_per_step,
+            objective=reward_modelling,
+            heldout=heldout,
+            keep_best=heldout is not None,
+            eval_every_steps=max(1, plan.steps // EVALUATIONS),
+            eval_batches=0 if heldout is None else heldout.steps,
+        )
+        reference = data.reference or data.train
+        scores = score_answers(scorer, reference)
+        scorer.shift = float(np.concatenate(scores).mean())
+        report = data.report(plan) | {"shift": scorer.shift, "best_step": trained.best_step}
+        if trained.heldout_loss is not None and trained.heldout_loss >= LOG2:
+            report["warning"] = (
+                f"the held-out loss is {trained.heldout_loss:.3f}, no lower than a coin's (0.693): nothing "
+                "was learned that holds for other prompts. Lower the learning rate, or give more rankings."
+            )
+        return finish(scorer, tokenizer, trained, inputs, data=data.use, report=report)
+
+
+@dataclass(frozen=True)
+class PreferenceData:
+    """Comparisons and ratings as tokens, both sides of the split, and the account of them."""
+
+    train: list[Judged]
+    heldout: list[Judged]
+    reference: list[Judged]  # demonstrations, where there are any: answers whose mean score is to be 0
+    counts: JudgedCounts
+    use: tuple[DataUse, ...]
+    reliability: dict[str, float]
+
+    def plans(
+        self, config: PreferenceConfig, tokenizer: Tokenizer, seed: int
+    ) -> tuple[ComparisonPlan, ComparisonPlan | None]:
+        """The rows to train on and those held out, of one length."""
+        from bottega.data.judged import ComparisonPlan, row_length
+
+        row = row_length(max(one.size for one in (*self.train, *self.heldout)))
+        pad = tokenizer.require("eot") if tokenizer.pad is None else tokenizer.pad
+        plan = ComparisonPlan(
+            self.train, config.batch_tokens, seed, epochs=config.epochs, context=row, pad=pad
+        )
+        if not self.heldout:
+            return plan, None
+        return plan, ComparisonPlan(self.heldout, config.batch_tokens, 0, context=row, pad=pad)
+
+    def report(self, plan: ComparisonPlan) -> dict[str, Any]:
+        """What was learnt from, for the card."""
+        counts = self.counts
+        return {
+            "comparisons": counts.comparisons,
+            "ratings": counts.ratings,
+            "pairs": counts.pairs,
+            "tied_pairs": counts.tied_pairs,
+            "empty_answers": counts.empty_answers,
+            "unnamed_labelers": counts.unnamed_labelers,
+            "skipped": dict(counts.skipped),
+            "labelers": dict(sorted(counts.labelers.items())),
+            "answers": dict(counts.answers.most_common()),
+            "reliability": self.reliability,
+            "heldout": len(self.heldout),
+            "fill": plan.fill,
+        }
+
+
+def read_judged(inputs: StageInputs, tokenizer: Tokenizer, config: PreferenceConfig) -> PreferenceData:
+    """All comparisons and ratings of the datasets. Raises ``UserError`` where there is none to learn from."""
+    from bottega.data.frozen import FrozenDataset
+    from bottega.data.reliability import reliabilities
+
+    if not inputs.datasets:
+        raise UserError(f"{inputs.out.name}: there is no data to learn from; name a dataset under `data`")
+    datasets = [(entry, FrozenDataset(entry.folder)) for entry in inputs.datasets]
+    reliability: dict[str, float] = {}
+    if config.labeler_weights == "reliability":
+        every = (record for entry, dataset in datasets for record in _of(entry, dataset, "train"))
+        reliability = reliabilities(record for record in every if isinstance(record, Comparison))
+    counts = JudgedCounts()
+    train: list[Judged] = []
+    heldout: list[Judged] = []
+    reference: list[Judged] = []
+    use = []
+    for entry, dataset in datasets:
+        if entry.weight != 1.0:
+            raise UserError(
+                f"{inputs.out.name}: dataset {entry.name} has weight {entry.weight}: here all records are "
+                "read equally often; leave `weight` out"
+            )
+        own = JudgedCounts()
+        records = list(_of(entry, dataset, "train"))
+        judged = [r for r in records if isinstance(r, Comparison | Rated)]
+        found = list(encode_judged(tokenizer, judged, config.context, own, reliability=reliability))
+        shown = [_as_rated(r) for r in records if isinstance(r, Conversation)]
+        reference += encode_judged(tokenizer, filter(None, shown), config.context, JudgedCounts())
+        apart = [r for r in _of(entry, dataset, "heldout") if isinstance(r, Comparison | Rated)]
+        heldout += encode_judged(tokenizer, apart, config.context, JudgedCounts())
+        train += found
+        use.append(_use(entry, dataset, records, found, own))
+        _merge(counts, own)
+    if not train:
+        why = ", ".join(f"{reason}: {n}" for reason, n in counts.skipped.items()) or "no comparisons in it"
+        raise UserError(f"{inputs.out.name}: there is nothing to learn from ({why})")
+    return PreferenceData(train, heldout, reference, counts, tuple(use), reliability)
+
+
+def _of(entry: DatasetInput, dataset: FrozenDataset, split: Literal["train", "heldout"]) -> Iterator[Any]:
+    for source in dataset.manifest.sources:
+        if not entry.sources or source.uri in entry.sources:
+            yield from dataset.records(split, source=source.uri)
+
+
+def _as_rated(record: Conversation) -> Rated | None:
+    """A demonstration as an answer to score."""
+    from bottega.data.records import Answer
+
+    *before, last = record.messages
+    return Rated(tuple(before), Answer(last), 1.0) if before and last.role == "assistant" else None
+
+
+def _use(
+    entry: DatasetInput,
+    dataset: FrozenDataset,
+    records: Sequence[Any],
+    found: Sequence[Judged],
+    counts: JudgedCounts,
+) -> DataUse:
+    used = [r for r in records if isinstance(r, Comparison | Rated)]
+    others = Counter(type(r).__name__.lower() for r in records if not isinstance(r, Comparison | Rated))
+    texts = (m.content for r in used for m in (*r.messages, *_answers(r)))
+    return DataUse(
+        dataset=entry.name or entry.folder.name,
+        role=entry.role,
+        weight=entry.weight,
+        digest=dataset.digest,
+        records=len(found),
+        tokens=sum(one.size for one in found),
+        text_bytes=sum(len(text.encode()) for text in texts),
+        licences=dict(Counter(r.origin.licence for r in used)),
+        sources=dict(Counter(r.origin.source for r in used)),
+        skipped=dict(counts.skipped + others),
+    )
+
+
+def _answers(record: Comparison | Rated) -> Iterable[Any]:
+    answers = record.answers if isinstance(record, Comparison) else (record.answer,)
+    return (answer.message for answer in answers)
+
+
+def _merge(total: JudgedCounts, part: JudgedCounts) -> None:
+    for name, value in vars(part).items():
+        setattr(total, name, getattr(total, name) + value)
+
+
+register(Reward())
