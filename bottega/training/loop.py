@@ -5,28 +5,27 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bottega.errors import UserError
-from bottega.training.checkpoint import Checkpoint, Checkpoints
 from bottega.training.compilation import CompileChoice, compile_model, restore_plain, should_compile
-from bottega.training.distributed import World, fill, join_world, whole
-from bottega.training.interrupt import StopRequest, TrainingInterrupted
+from bottega.training.distributed import World, join_world
+from bottega.training.harness import Run, determinism
+from bottega.training.interrupt import StopRequest
+from bottega.training.learner import Learner, gradient_norm
 from bottega.training.memory import freed_memory_kept
 from bottega.training.objective import Objective, TensorBatch
-from bottega.training.optim import OptimizerName, build_optimizers
+from bottega.training.optim import OptimizerName
 from bottega.training.precision import Precision, PrecisionName, choose_precision
 from bottega.training.schedule import Schedule
 from bottega.training.telemetry import Telemetry
-from bottega.training.weights import MasterWeights
 
 if TYPE_CHECKING:
     from bottega.data.packing import BatchPlan
@@ -117,13 +116,13 @@ def train(
     telemetry.quiet |= not world.is_first
     try:
         with (
-            _determinism(config.deterministic and device.type == "cpu"),
+            determinism(config.deterministic and device.type == "cpu"),
             freed_memory_kept(),
             StopRequest() as stop,
         ):
             run = _Run(model, objective, plan, config, run_dir, telemetry, world, heldout)
             if run.compiled:
-                compile_model(run.weights.model)
+                compile_model(run.learner.model)
             return run.go(stop, resume=resume)
     finally:
         restore_plain(model)
@@ -131,8 +130,8 @@ def train(
             telemetry.close()
 
 
-class _Run:
-    """The state of one call of :func:`train`."""
+class _Run(Run):
+    """One call of :func:`train`."""
 
     def __init__(
         self,
@@ -145,80 +144,41 @@ class _Run:
         world: World,
         heldout: BatchPlan | None,
     ) -> None:
-        self.objective, self.plan, self.config, self.run_dir = objective, plan, config, run_dir
-        self.telemetry, self.world, self.heldout = telemetry, world, heldout
+        self.objective, self.plan, self.config, self.heldout = objective, plan, config, heldout
         device = next(model.parameters()).device
         self.precision = choose_precision(device, config.precision)
         if self.precision.warning:
             telemetry.message(self.precision.warning)
-        self.total_steps = max(1, math.ceil(config.budget_tokens / plan.tokens_per_step))
+        total_steps = max(1, math.ceil(config.budget_tokens / plan.tokens_per_step))
         self.schedule = Schedule(
-            self.total_steps,
-            round(config.warmup_fraction * self.total_steps),
-            round(config.decay_fraction * self.total_steps),
+            total_steps,
+            round(config.warmup_fraction * total_steps),
+            round(config.decay_fraction * total_steps),
             config.final_lr_fraction,
         )
         context = plan.batch(0, world.rank, world.size, 0, config.micros).tokens.shape[1]
         self.flops_per_step = plan.tokens_per_step * model.flops_per_token(context)
-        flops = self.flops_per_step * self.total_steps
+        flops = self.flops_per_step * total_steps
         self.compiled, why = should_compile(config.compile, device, self.precision.dtype, flops)
         telemetry.message(f"{self.precision.name} ({self.precision.reason}); {why}")
-
-        model.train()
-        self.weights = MasterWeights(model, self.precision.dtype, world)
-        self.device = next(self.weights.model.parameters()).device
-        self.optimizers = build_optimizers(
-            self.weights.masters,
-            optimizer=config.optimizer,
-            lr=config.lr,
-            muon_lr=config.muon_lr,
-            weight_decay=config.weight_decay,
-            betas=config.betas,
-            eps=config.eps,
-            muon_dtype=self.precision.dtype,
-        )
+        self.learner = Learner(model, config, self.precision.dtype, world)
         identity = {
             **config.identity(),
             "betas": list(config.betas),
             "tokens_per_step": plan.tokens_per_step,
-            "parameters": {n: list(p.shape) for n, p in self.weights.masters.items()},
-            "first and last batch": _digest(plan, (0, self.total_steps - 1)),
+            "parameters": {n: list(p.shape) for n, p in self.learner.weights.masters.items()},
+            "first and last batch": _digest(plan, (0, total_steps - 1)),
         }
-        self.checkpoints = Checkpoints(run_dir / "checkpoints", identity, telemetry.message, world)
-        self.best = Checkpoints(run_dir / "best", identity, telemetry.message, world)
+        super().__init__({"": self.learner}, total_steps, identity, run_dir, config, telemetry, world)
         self.best_loss, self.best_step = math.inf, 0
-        self.diverged = False
-        self.step = 0
-        self.seconds = 0.0
         self.recent: list[float] = []  # the last losses, for a final loss that one batch does not decide
 
     def go(self, stop: StopRequest, *, resume: bool) -> TrainResult:
-        resumed_from = self._resume() if resume else None
-        if resumed_from is None:
-            torch.manual_seed(self.config.seed)
-        self.telemetry.start(self.total_steps, self.step)
-        saved_at, last_saved = time.monotonic(), self.step
-        out_of_time = False
-        while self.step < self.total_steps and not out_of_time:
-            self._one_step()
-            if self.diverged:
-                break
-            due = self._agree(stop.asked, self._is_due(saved_at), self._is_out_of_time())
-            asked, due_now, out_of_time = due
-            if due_now or asked or out_of_time:
-                self._save()
-                saved_at, last_saved = time.monotonic(), self.step
-            if asked and self.step < self.total_steps:
-                raise TrainingInterrupted(
-                    f"stopped at step {self.step} of {self.total_steps}; saved in {self.checkpoints.folder}. "
-                    "Run the same command to go on."
-                )
-        if last_saved != self.step:
-            self._save()
+        resumed_from = self.run(stop, resume=resume)
         heldout = self._evaluate() if self.heldout is not None else None
         if heldout is not None and self.config.keep_best:
-            heldout = self._return_to_best(heldout)
-        self.weights.write_back()
+            heldout = self._best_of(heldout)
+        self.learner.weights.write_back()
         return TrainResult(
             steps=self.step,
             tokens=self.step * self.plan.tokens_per_step,
@@ -233,18 +193,18 @@ class _Run:
             compiled=self.compiled,
         )
 
-    def _one_step(self) -> None:
+    def one_step(self) -> None:
         """Forward and backward over the step's parts, then one update."""
         began = time.perf_counter()
         config, world = self.config, self.world
         sums: dict[str, Tensor] = {}
         for micro in range(config.micros):
             batch = TensorBatch.of(
-                self.plan.batch(self.step, world.rank, world.size, micro, config.micros), self.device
+                self.plan.batch(self.step, world.rank, world.size, micro, config.micros), self.learner.device
             )
-            parts = self.objective(self.weights.model, batch)
+            parts = self.objective(self.learner.model, batch)
             parts.loss_sum.backward()  # type: ignore[no-untyped-call]
-            grads = self.weights.collect_grads()
+            grads = self.learner.collect()
             for name, value in {"loss": parts.loss_sum, "weight": parts.weight, **parts.metrics}.items():
                 value = value.detach().float()
                 sums[name] = sums[name] + value if name in sums else value
@@ -252,36 +212,18 @@ class _Run:
             raise UserError("the objective gave no gradient: is every parameter frozen?")
         found = world.sum(torch.stack(list(sums.values())))
         # A GPU is waited for once.
-        *values, norm = torch.cat((found, whole(nn.utils.get_total_norm(grads)).reshape(1))).tolist()
+        *values, norm = torch.cat((found, gradient_norm(grads).reshape(1))).tolist()
         totals = dict(zip(sums, values, strict=True))
         weight = totals.pop("weight")
         means = {name: total / weight if weight else 0.0 for name, total in totals.items()}
-        norm = self._scale_grads(grads, norm, weight)
+        norm = self.learner.scale(grads, weight, norm)
         if not (math.isfinite(means["loss"]) and math.isfinite(norm)):
             self._stop_on_non_finite(means["loss"], norm)
             return
         factor = self.schedule.factor(self.step)
-        self.optimizers.set_lr_factor(factor)
-        self.optimizers.step()
-        self.optimizers.zero_grad()
-        self.weights.refresh()
+        self.learner.step(factor)
         self.step += 1
         self._report(means, norm, factor, time.perf_counter() - began)
-
-    @torch.no_grad()
-    def _scale_grads(self, grads: list[Tensor], norm: float, weight: float) -> float:
-        """Turn gradients of a sum, whose norm is ``norm``, into those of the mean over the global weight,
-        clipped.
-
-        Returns the norm of the mean's before clipping.
-        """
-        # FSDP averages over the processes, and a mean over the global weight needs their sum.
-        scale = self.world.size / weight if weight else 0.0
-        norm *= scale
-        if self.config.clip_norm and norm > self.config.clip_norm:
-            scale *= self.config.clip_norm / norm
-        torch._foreach_mul_(grads, scale)
-        return norm
 
     def _report(self, means: dict[str, float], norm: float, factor: float, step_s: float) -> None:
         self.seconds += step_s
@@ -305,18 +247,14 @@ class _Run:
     def _keep_if_best(self, loss: float) -> None:
         if loss < self.best_loss:
             self.best_loss, self.best_step = loss, self.step
-            weights = {name: p.data for name, p in self.weights.masters.items()}
-            self.best.save(Checkpoint(self.step, weights, {}, {}))
+            self.save_best()
 
-    def _return_to_best(self, last_loss: float) -> float:
+    def _best_of(self, last_loss: float) -> float:
         """Put back the weights of the lowest held-out loss, unless the last are no worse; that loss."""
         if last_loss <= self.best_loss:
             self.best_loss, self.best_step = last_loss, self.step
             return last_loss
-        found = self.best.newest(restore_random=False)
-        assert found is not None and found.step == self.best_step
-        for name, master in self.weights.masters.items():
-            fill(master.data, found.weights[name])
+        self.return_to_best()
         self.telemetry.message(
             f"the held-out loss was lowest at step {self.best_step} ({self.best_loss:.4f}) and ended at "
             f"{last_loss:.4f}: the weights of step {self.best_step} are kept. A lower learning rate or fewer "
@@ -329,54 +267,26 @@ class _Run:
         """The loss on the held-out plan; plain on a CPU, where another graph costs more than it saves."""
         assert self.heldout is not None
         # On CUDA attention is compiled always: eager, it holds all S x S scores.
-        stance = "force_eager" if self.device.type == "cpu" else "default"
+        stance = "force_eager" if self.learner.device.type == "cpu" else "default"
         sums = torch.zeros(2, dtype=torch.float64)
         with torch.compiler.set_stance(stance):
             for index in range(self.config.eval_batches):
                 arrays = self.heldout.batch(index, self.world.rank, self.world.size)
-                batch = TensorBatch.of(arrays, self.device)
-                parts = self.objective(self.weights.model, batch)
+                batch = TensorBatch.of(arrays, self.learner.device)
+                parts = self.objective(self.learner.model, batch)
                 sums += torch.stack((parts.loss_sum, parts.weight)).double().cpu()
         loss, weight = self.world.sum(sums).tolist()
         return float(loss / weight) if weight else 0.0
 
-    def _is_due(self, saved_at: float) -> bool:
-        config = self.config
-        by_step = config.checkpoint_every_steps and self.step % config.checkpoint_every_steps == 0
-        by_time = config.checkpoint_every_s and time.monotonic() - saved_at >= config.checkpoint_every_s
-        return bool(by_step or by_time)
-
-    def _is_out_of_time(self) -> bool:
-        return bool(self.config.stop_after_s and self.seconds >= self.config.stop_after_s)
-
-    def _agree(self, *flags: bool) -> list[bool]:
-        """True where any process says so: what is decided by a clock or a signal must be decided once."""
-        if self.world.size == 1:
-            return list(flags)
-        return [bool(v) for v in self.world.sum(torch.tensor([float(f) for f in flags])).tolist()]
-
-    def _save(self) -> None:
-        masters = self.weights.masters
-        weights = {name: p.data for name, p in masters.items()}
-        state = {"seconds": self.seconds, "recent": self.recent}
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"recent": self.recent}
         if self.best_step:
-            state |= {"best_loss": self.best_loss, "best_step": self.best_step}
-        self.checkpoints.save(Checkpoint(self.step, weights, self.optimizers.state(masters), state))
+            found |= {"best_loss": self.best_loss, "best_step": self.best_step}
+        return found
 
-    def _resume(self) -> int | None:
-        found = self.checkpoints.newest()
-        if found is None:
-            return None
-        for name, master in self.weights.masters.items():
-            fill(master.data, found.weights[name])
-        self.optimizers.load_state(self.weights.masters, found.optimizer)
-        self.weights.refresh()
-        self.step = found.step
-        self.seconds, self.recent = found.state["seconds"], found.state["recent"]
-        self.best_loss = found.state.get("best_loss", math.inf)
-        self.best_step = found.state.get("best_step", 0)
-        self.telemetry.message(f"going on from the checkpoint of step {found.step}")
-        return found.step
+    def put_back(self, state: dict[str, Any]) -> None:
+        self.recent = state["recent"]
+        self.best_loss, self.best_step = state.get("best_loss", math.inf), state.get("best_step", 0)
 
     def _stop_on_non_finite(self, loss: float, norm: float) -> None:
         """The weights are still those before this step: save them, say what the batch was, and stop; or end
@@ -392,10 +302,10 @@ class _Run:
             f"made of is in {report}"
         )
         if self.best_step:
-            self.diverged = True
+            self.ended = what
             self.telemetry.message(f"{what}. Training ends here; lower the learning rate, or mend the data.")
             return
-        self._save()
+        self.save()
         raise UserError(
             f"{what}; the weights before it are saved. Lower the learning rate, or mend the data."
         )
@@ -411,18 +321,3 @@ def _digest(plan: BatchPlan, steps: Iterable[int]) -> str:
         for array in batch.extra.values():
             found.update(array.tobytes())
     return found.hexdigest()
-
-
-@contextmanager
-def _determinism(on: bool) -> Iterator[None]:
-    from torch.utils import deterministic
-
-    before = torch.are_deterministic_algorithms_enabled()
-    # Nothing here reads memory before writing it, and filling all of it costs time.
-    fill_before, deterministic.fill_uninitialized_memory = deterministic.fill_uninitialized_memory, False  # type: ignore[attr-defined]
-    torch.use_deterministic_algorithms(on or before)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-        deterministic.fill_uninitialized_memory = fill_before  # type: ignore[attr-defined]
