@@ -78,8 +78,7 @@ class _HeadLoss(torch.autograd.Function):
             stop = min(start + rows, hidden.shape[0])
             h, t, w = hidden[start:stop], targets[start:stop], weights[start:stop]
             if compiled:  # a handful of shapes, whatever the count
-                shape = max(MIN_ROWS, _power_of_two_from(stop - start))
-                h, t, w = (_padded(x, shape) for x in (h, t, w))
+                h, t, w = (padded_rows(x) for x in (h, t, w))
             part, grad = chunk(h, weight, t, w, grad_weight)
             loss += part
             if grad is not None:
@@ -130,8 +129,9 @@ def _chunk(
     return loss, (grad @ weight) * scale
 
 
-def _padded(x: Tensor, rows: int) -> Tensor:
-    """``x`` with zero rows appended up to ``rows``; their weight is zero too, so they count for nothing."""
+def padded_rows(x: Tensor) -> Tensor:
+    """``x`` with zero rows appended up to a power of two from :data:`MIN_ROWS` on."""
+    rows = max(MIN_ROWS, _power_of_two_from(x.shape[0]))
     if x.shape[0] == rows:
         return x
     out = x.new_zeros(rows, *x.shape[1:])
