@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 HUB_FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.jinja", "*.model")
 SHARD_BYTES = 5_000_000_000
+TRAINED_WITH = ("offset.", "value.")  # heads that take part in training alone
 
 
 def load_model(
@@ -110,7 +111,7 @@ def save_model(
     ``UserError`` where the disk is full, the folder holds something else, or the tokenizer does not fit.
     """
     folder = Path(folder)
-    state = {name: p for name, p in model.named_parameters() if not name.startswith("offset.")}
+    state = {name: p for name, p in model.named_parameters() if not name.startswith(TRAINED_WITH)}
     if any(".lora_" in name for name in state):
         raise UserError("the model has LoRA adapters: merge them before saving, or save the adapter alone.")
     if tokenizer is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ class LoRALinear(nn.Module):
         weight = base.weight
         self.base_layer = base
         self.scale = config.alpha / config.rank
+        self.is_on = True
         # Uniform as torch's own linear layers, 2106.09685 leaves it open and PEFT does so.
         bound = base.in_features**-0.5
         a = torch.rand(config.rank, base.in_features, generator=generator) * 2 * bound - bound
@@ -75,6 +77,8 @@ class LoRALinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.base_layer(x)
+        if not self.is_on:
+            return out
         return out + F.linear(F.linear(x, self.lora_A), self.lora_B) * self.scale
 
     def merged_weight(self) -> Tensor:
@@ -116,6 +120,19 @@ def remove_lora(model: Decoder) -> Decoder:
     for name, layer in list(_adapted(model)):
         _put(model, name, layer.base_layer)
     return model.requires_grad_(True)
+
+
+@contextmanager
+def without_lora(model: Decoder) -> Iterator[None]:
+    """Inside, the model computes as if it had no adapters: bitwise what its base does."""
+    layers = [layer for _, layer in _adapted(model)]
+    for layer in layers:
+        layer.is_on = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.is_on = True
 
 
 def lora_config(model: Decoder) -> LoRAConfig | None:

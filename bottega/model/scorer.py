@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bottega.model.config import ModelConfig
-from bottega.model.decoder import Backbone
+from bottega.model.decoder import Backbone, Decoder
 
 
 class Scorer(Backbone):
@@ -54,7 +54,7 @@ def _read(head: nn.Linear, hidden: Tensor) -> Tensor:
 
 def is_score_head(name: str) -> bool:
     """Whether a parameter is one of a scorer's heads: one row, of full precision, and no hidden matrix."""
-    return name.startswith(("score.", "offset."))
+    return name.startswith(("score.", "offset.", "value."))
 
 
 def scorer_from(model: Backbone, seed: int, *, offset: bool = False) -> Scorer:
@@ -77,6 +77,29 @@ def scorer_from(model: Backbone, seed: int, *, offset: bool = False) -> Scorer:
         state["offset.weight"] = torch.zeros_like(state["score.weight"])
     put_parameters(scorer, state)
     return scorer.to(device)
+
+
+class PolicyWithValue(Decoder):
+    """A language model with a second head, whose numbers are values of its states."""
+
+    def __init__(self, config: ModelConfig, *, checkpoint_activations: bool = False) -> None:
+        super().__init__(config, checkpoint_activations=checkpoint_activations)
+        self.value = nn.Linear(config.hidden_size, 1, bias=False)
+        self.shift = 0.0
+
+    def values(self, hidden: Tensor) -> Tensor:
+        """Float32 values [...] of hidden states [..., D]."""
+        return _read(self.value, hidden) - self.shift
+
+
+def policy_with_value(model: Decoder, reward_model: Scorer) -> PolicyWithValue:
+    """``model`` with the reward model's head beside its own; the parameters are those of ``model``."""
+    with torch.device("meta"):
+        policy = PolicyWithValue(model.config)
+    state = dict(model.named_parameters())
+    put_parameters(policy, {**state, "value.weight": reward_model.score.weight.detach().clone()})
+    policy.shift = reward_model.shift
+    return policy.to(next(model.parameters()).device)
 
 
 def put_parameters(model: nn.Module, state: dict[str, Tensor]) -> None:

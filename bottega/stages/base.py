@@ -128,7 +128,8 @@ class Stage(Protocol[C_contra]):
         ...
 
 
-_BUILT_IN = ("pretrain", "code", "sft", "reward")  # each in a module of its name, imported on demand
+_BUILT_IN = ("pretrain", "code", "sft", "reward", "ppo", "grpo", "rloo")  # imported on demand
+_MODULES = {"grpo": "ppo", "rloo": "ppo"}  # of those whose module has another name
 _REGISTERED: dict[str, Stage[Any]] = {}
 
 
@@ -146,7 +147,7 @@ def get(name: str) -> Stage[Any]:
         UserError: there is none; the message suggests the nearest.
     """
     if name not in _REGISTERED and name in _BUILT_IN:
-        importlib.import_module(f"bottega.stages.{name}")
+        importlib.import_module(f"bottega.stages.{_MODULES.get(name, name)}")
     if name not in _REGISTERED:
         raise UserError(
             f"there is no stage {name!r}{did_you_mean(name, names())}; stages: {', '.join(names())}"

@@ -15,7 +15,6 @@ from torch import Tensor
 from bottega.training.checkpoint import Checkpoint, Checkpoints
 from bottega.training.distributed import World
 from bottega.training.interrupt import StopRequest, TrainingInterrupted
-from bottega.training.learner import Learner
 from bottega.training.telemetry import Telemetry
 
 
@@ -32,6 +31,13 @@ class Cadence(Protocol):
     def stop_after_s(self) -> float: ...
 
 
+class Held(Protocol):
+    """Something whose tensors a checkpoint holds: a learner, say."""
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]: ...
+    def put_back(self, weights: dict[str, Tensor], optimizer: dict[str, Tensor] | None = None) -> None: ...
+
+
 class Run(ABC):
     """Steps of some kind, one after the other, until there are enough of them.
 
@@ -41,7 +47,7 @@ class Run(ABC):
 
     def __init__(
         self,
-        learners: Mapping[str, Learner],
+        learners: Mapping[str, Held],
         total_steps: int,
         identity: dict[str, Any],
         run_dir: Path,

@@ -21,8 +21,15 @@ class Telemetry:
     """The reports of one run in ``run_dir``; none when ``quiet``, as all processes but the first are."""
 
     def __init__(
-        self, run_dir: Path, *, title: str = "training", quiet: bool = False, console: Console | None = None
+        self,
+        run_dir: Path,
+        *,
+        title: str = "training",
+        quiet: bool = False,
+        console: Console | None = None,
+        shown: tuple[str, ...] = ("loss",),
     ) -> None:
+        """``shown``: the figures that the bar has beside its own."""
         from rich.console import Console
 
         self.run_dir = run_dir
@@ -33,6 +40,7 @@ class Telemetry:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._total = 0
+        self._shown = shown
         self._last_line = time.monotonic()
         self._board = _TensorBoard(run_dir / TENSORBOARD_FOLDER)
 
@@ -51,13 +59,13 @@ class Telemetry:
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.completed}/{task.total}"),
-            TextColumn("loss {task.fields[loss]}"),
+            TextColumn("{task.fields[figures]}"),
             TextColumn("{task.fields[speed]} tokens/s"),
             TimeRemainingColumn(),
             console=self.console,
         )
         self._task = self._progress.add_task(
-            self.title, total=total_steps, completed=done_steps, loss="-", speed="-"
+            self.title, total=total_steps, completed=done_steps, figures="-", speed="-"
         )
         self._progress.start()
 
@@ -68,14 +76,15 @@ class Telemetry:
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         self._board.add(record)
-        loss, speed = f"{record['loss']:.3f}", f"{record['tokens_per_s']:,.0f}"
+        figures = ", ".join(f"{name} {record[name]:.3f}" for name in self._shown)
+        speed = f"{record['tokens_per_s']:,.0f}"
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=record["step"], loss=loss, speed=speed)
+            self._progress.update(self._task, completed=record["step"], figures=figures, speed=speed)
         elif record["step"] in (1, self._total) or time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
             left = (self._total - record["step"]) * record["step_s"]
             self.console.print(
-                f"{self.title}: step {record['step']}/{self._total}, loss {loss}, {speed} tokens/s, "
+                f"{self.title}: step {record['step']}/{self._total}, {figures}, {speed} tokens/s, "
                 f"about {_duration(left)} left",
                 highlight=False,
             )

@@ -21,7 +21,7 @@ class MasterWeights:
     """
 
     def __init__(self, model: Backbone, dtype: torch.dtype, world: World) -> None:
-        self._given = model
+        self.given = model
         self.model = model
         self._copies: list[nn.Parameter] = []
         if world.size > 1 or dtype != torch.float32:
@@ -62,7 +62,7 @@ class MasterWeights:
     @torch.no_grad()
     def write_back(self) -> None:
         """Put the masters into the model that was given, where they are not its own parameters."""
-        given = dict(self._given.named_parameters())
+        given = dict(self.given.named_parameters())
         for name, master in self.masters.items():
             if given[name] is not master:
                 given[name].copy_(whole(master.data))

@@ -1,0 +1,443 @@
+"""Learning by trial: sample answers, score them, move the policy towards what scored well (2203.02155)."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from bottega.engine.local import LocalEngine
+from bottega.engine.rollout import Rollouts, rollout
+from bottega.model.decoder import Decoder
+from bottega.stages.policy_knobs import PolicyConfig
+from bottega.stages.policy_networks import Networks, logprobs_of
+from bottega.stages.prompts import Prompts
+from bottega.stages.rewards import Asked
+from bottega.training.distributed import ALONE
+from bottega.training.experience import Experience, Micro
+from bottega.training.guard import Guard, Limits
+from bottega.training.harness import Cadence, Held, Run
+from bottega.training.kl_control import KLControl
+from bottega.training.learner import Learner
+from bottega.training.policy_loss import clipped_policy_loss, importance_weights
+from bottega.training.schedule import Schedule
+from bottega.training.telemetry import Telemetry
+from bottega.training.token_logprobs import TokenLogprobs
+
+if TYPE_CHECKING:
+    from bottega.data.packing import StepPlan
+    from bottega.training.objective import LossParts
+
+SLOTS = 64  # answers sampled at once
+SHOWN = 2  # best and worst answers kept at every look at the held-out prompts
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a step's answers before the policy moves. Flat over tokens, or one for each answer."""
+
+    logprobs: Tensor  # under the policy, by the update's own graph
+    ref_logprobs: Tensor
+    engine_logprobs: Tensor
+    entropy: Tensor
+    values: Tensor | None
+    scores: Tensor  # [N] with what takes the place of those without an end
+
+
+class Average:
+    """The moving average of a network's weights, beside it: w <- d w + (1 - d) w_now."""
+
+    def __init__(self, learner: Learner, decay: float) -> None:
+        self._learner, self._decay = learner, decay
+        self.weights = {name: p.data.clone() for name, p in learner.weights.masters.items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take the weights of now into account."""
+        now = [p.data for p in self._learner.weights.masters.values()]
+        torch._foreach_lerp_(list(self.weights.values()), now, 1 - self._decay)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """As a learner's, without an optimiser."""
+        return self.weights, {}
+
+    def put_back(self, weights: dict[str, Tensor], optimizer: dict[str, Tensor] | None = None) -> None:
+        """Go on from what :meth:`state` gave."""
+        for name, tensor in self.weights.items():
+            tensor.copy_(weights[name])
+
+
+class PolicyRun(Run):
+    """The steps of one run. A subclass says what the answers' advantages are, and what else learns."""
+
+    def __init__(
+        self,
+        networks: Networks,
+        asked: Prompts,
+        ptx: StepPlan | None,
+        config: PolicyConfig,
+        run_dir: Path,
+        cadence: Cadence,
+        telemetry: Telemetry,
+    ) -> None:
+        from bottega.data.judged import row_length
+        from bottega.evals.prompting import stop_ids
+
+        self.networks, self.policy, self.config, self.ptx = networks, networks.policy, config, ptx
+        self.prompts, self.heldout = asked.train, asked.heldout
+        learners = {"policy": networks.policy}
+        if networks.value is not None:
+            learners["value"] = networks.value
+        self.average = Average(networks.policy, config.ema_decay) if config.ema_decay else None
+        held: dict[str, Held] = {**learners, **({"average": self.average} if self.average else {})}
+        identity = {
+            "config": config.model_dump(mode="json"),
+            "seed": cadence.seed,
+            "prompts": asked.digest,
+            "parameters": {n: list(p.shape) for n, p in networks.policy.weights.masters.items()},
+        }
+        super().__init__(held, config.steps, identity, run_dir, cadence, telemetry, ALONE)
+        self._trained = learners
+        self._seed = cadence.seed
+        tokenizer = networks.tokenizer
+        self._pad = tokenizer.require("eot") if tokenizer.pad is None else tokenizer.pad
+        self._stops = stop_ids(tokenizer)
+        longest = max(len(one.tokens) for one in (*self.prompts, *self.heldout))
+        n = config.answers_per_prompt
+        self.row = row_length(longest + n * (config.max_new_tokens + 1))
+        assert isinstance(networks.policy.model, Decoder)
+        self.engine = LocalEngine(
+            networks.policy.model,
+            tokenizer,
+            slots=min(SLOTS, config.batch_prompts * n),
+            max_tokens=longest + config.max_new_tokens,
+        )
+        self.schedule = Schedule(
+            config.steps,
+            round(config.warmup_fraction * config.steps),
+            round(config.decay_fraction * config.steps),
+        )
+        self.kl = KLControl(config.kl_coef, config.kl_target, config.kl_horizon)
+        self.guard = Guard(Limits(config.max_kl, config.min_entropy, config.min_score_spread))
+        self.tokens = 0  # of answers, so far
+        self.positions = 0  # computed by every network, filler included
+        self.base_scores: list[float] | None = None  # of the held-out prompts, before the first step
+        self.best_preference, self.best_step = -math.inf, 0
+
+    # ---------------------------------------------------------------- what a method decides
+
+    def advantages(self, experience: Experience, measured: Measured) -> tuple[Tensor, Tensor | None]:
+        """Flat advantages of the tokens, and the returns that values are to learn, where there are values."""
+        raise NotImplementedError
+
+    def values(self, micro: Micro) -> Tensor | None:
+        """Flat values of a microbatch's tokens; None where nothing learns them."""
+        return None
+
+    def further_loss(
+        self, micro: Micro, logprobs: Tensor, measured: Measured, returns: Tensor | None
+    ) -> LossParts | None:
+        """What else is to be lowered, on the policy's graph or on another network's."""
+        return None
+
+    # ---------------------------------------------------------------- a step
+
+    def one_step(self) -> None:
+        """Sample, score, learn."""
+        if self.base_scores is None and self.heldout:
+            self.base_scores = self._look()[0].tolist()
+        began = time.perf_counter()
+        config = self.config
+        asked = self._asked()
+        rollouts = self._sample(asked, self._seed * 1_000_003 + self.step)
+        sampled_s = time.perf_counter() - began
+        experience, drawn = self._experience(asked, rollouts)
+        draw = random.Random(f"{self._seed}/{self.step}")
+        order = list(range(len(asked)))
+        draw.shuffle(order)
+        minibatches = experience.minibatches(config.minibatches, order)
+        measured = self._measure(asked, rollouts, experience, drawn, minibatches)
+        advantages, returns = self.advantages(experience, measured)
+        scored_s = time.perf_counter() - began - sampled_s
+        figures = self._figures(experience, rollouts, measured, returns)
+        factor = self.schedule.factor(self.step)
+        sums: dict[str, float] = {}
+        updates = 0
+        for epoch in range(config.inner_epochs):
+            if epoch:
+                draw.shuffle(order)
+                minibatches = experience.minibatches(config.minibatches, order)
+            for minibatch in minibatches:
+                figures |= self._update(minibatch, measured, advantages, returns, factor, updates, sums)
+                updates += 1
+        if self.average is not None:
+            self.average.update()
+        self.engine.weights_changed()
+        count = max(sums.pop("tokens"), 1.0)
+        figures |= {name: total / count for name, total in sums.items()}
+        figures["ratio_variance"] = max(figures.pop("ratio_square") - figures["ratio"] ** 2, 0.0)
+        self.kl.update(figures["kl"], len(rollouts.lengths))
+        self.tokens += experience.tokens
+        self.step += 1
+        step_s = time.perf_counter() - began
+        self.seconds += step_s
+        split = {"sample_s": sampled_s, "score_s": scored_s, "update_s": step_s - sampled_s - scored_s}
+        self._report(figures | split, factor, step_s, experience.tokens)
+
+    def _asked(self) -> list[Asked]:
+        """The prompts of this step: every prompt once before any a second time."""
+        size, there = self.config.batch_prompts, len(self.prompts)
+        numbers = range(self.step * size, (self.step + 1) * size)
+        orders: dict[int, list[int]] = {}
+        for epoch in {number // there for number in numbers}:
+            orders[epoch] = list(range(there))
+            random.Random(f"prompts/{self._seed}/{epoch}").shuffle(orders[epoch])
+        return [self.prompts[orders[number // there][number % there]] for number in numbers]
+
+    def _sample(self, asked: Sequence[Asked], seed: int, n: int | None = None) -> Rollouts:
+        return rollout(
+            self.engine,
+            [one.tokens for one in asked],
+            max_new_tokens=self.config.max_new_tokens,
+            stop_ids=self._stops,
+            n=n or self.config.answers_per_prompt,
+            temperature=self.config.temperature,
+            seed=seed,
+            pad_id=self._pad,
+        )
+
+    def _experience(self, asked: Sequence[Asked], rollouts: Rollouts) -> tuple[Experience, Tensor]:
+        """The answers as drawn, and the engine's log-probabilities of their tokens, flat."""
+        answers = [row[mask].tolist() for row, mask in zip(rollouts.tokens, rollouts.sampled, strict=True)]
+        experience = Experience(
+            [one.tokens for one in asked],
+            answers,
+            row=self.row,
+            batch_tokens=self.config.batch_tokens,
+            pad=self._pad,
+            device=self.policy.device,
+        )
+        return experience, rollouts.logprobs[rollouts.sampled].to(self.policy.device)
+
+    def _measure(
+        self,
+        asked: Sequence[Asked],
+        rollouts: Rollouts,
+        experience: Experience,
+        drawn: Tensor,
+        minibatches: Sequence[Sequence[Micro]],
+    ) -> Measured:
+        micros = [micro for minibatch in minibatches for micro in minibatch]
+        logprobs, ref, entropy, values = drawn.new_empty(4, experience.tokens)
+        valued = False
+        for micro in micros:
+            self.positions += micro.batch.tokens.numel()
+            # With a graph, though it is dropped: without one a compiler makes another, whose bits differ.
+            now = self.logprobs(micro)
+            logprobs[micro.tokens], entropy[micro.tokens] = now.logprobs.detach(), now.entropy
+            with torch.no_grad():
+                ref[micro.tokens] = self.networks.reference(micro).logprobs
+                found = self.values(micro)
+            if found is not None:
+                values[micro.tokens] = found
+                valued = True
+        scores = self.networks.reward.scores(asked, rollouts.texts, micros, len(rollouts.lengths)).to(
+            drawn.device
+        )
+        ended = rollouts.ended.to(drawn.device)
+        scores = torch.where(ended, scores, self.config.no_end_score)
+        return Measured(logprobs, ref, drawn, entropy, values if valued else None, scores)
+
+    def logprobs(self, micro: Micro) -> TokenLogprobs:
+        """Of a microbatch's tokens under the policy, with the gradient."""
+        return logprobs_of(self.policy.model, micro, self.config.temperature)
+
+    def _update(
+        self,
+        minibatch: Sequence[Micro],
+        measured: Measured,
+        advantages: Tensor,
+        returns: Tensor | None,
+        factor: float,
+        update: int,
+        sums: dict[str, float],
+    ) -> dict[str, float]:
+        """One step of every optimiser on a part of the answers; the norms of the gradients."""
+        config = self.config
+        tokens = float(sum(micro.tokens.numel() for micro in minibatch))
+        totals: dict[str, Tensor] = {}
+        for micro in minibatch:
+            own = self.logprobs(micro).logprobs
+            old = measured.logprobs[micro.tokens]
+            weights = None
+            if config.importance_cap:
+                drawn = measured.engine_logprobs[micro.tokens]
+                weights = importance_weights(old, drawn, cap=config.importance_cap)
+            parts = clipped_policy_loss(own, old, advantages[micro.tokens], clip=config.clip, weights=weights)
+            loss, metrics = parts.loss_sum, {"policy_loss": parts.loss_sum, **parts.metrics}
+            further = self.further_loss(micro, own, measured, returns)
+            if further is not None:
+                loss, metrics = loss + further.loss_sum, metrics | further.metrics
+            loss.backward()  # type: ignore[no-untyped-call]
+            for learner in self._trained.values():
+                learner.collect()
+            for name, value in metrics.items():
+                totals[name] = totals.get(name, torch.zeros(())) + value.detach().float().cpu()
+        if self.ptx is not None:
+            totals["ptx_loss"] = self._ptx(update, tokens) * tokens
+        for name, total in totals.items():
+            sums[name] = sums.get(name, 0.0) + float(total)
+        sums["tokens"] = sums.get("tokens", 0.0) + tokens
+        norms = {}
+        for name, learner in self._trained.items():
+            norm = learner.scale(learner.collect(), tokens)
+            norms["grad_norm" if learner is self.policy else f"{name}_grad_norm"] = norm
+            if not math.isfinite(norm):
+                self.ended = f"the gradient of the {name} is {norm}: lower the learning rate"
+        if not self.ended:
+            for learner in self._trained.values():
+                learner.step(factor)
+        return norms
+
+    def _ptx(self, update: int, tokens: float) -> Tensor:
+        """Add gamma times the gradient of language modelling (2203.02155, equation 2), so weighted that the
+        division by ``tokens`` leaves its own mean; that mean."""
+        from bottega.training.objective import TensorBatch, language_modelling
+
+        assert self.ptx is not None and isinstance(self.policy.model, Decoder)
+        config = self.config
+        number = self.step * config.inner_epochs * config.minibatches + update
+        batch = TensorBatch.of(self.ptx.batch(number), self.policy.device)
+        parts = language_modelling(self.policy.model, batch)
+        scale = config.ptx_coef * tokens / parts.weight.clamp(min=1)
+        (parts.loss_sum * scale).backward()  # type: ignore[no-untyped-call]
+        self.policy.collect()
+        return (parts.loss_sum / parts.weight.clamp(min=1)).detach().float().cpu()
+
+    # ---------------------------------------------------------------- figures
+
+    def _figures(
+        self, experience: Experience, rollouts: Rollouts, measured: Measured, returns: Tensor | None
+    ) -> dict[str, float]:
+        from bottega.training.policy_loss import explained_variance
+
+        N = len(rollouts.lengths)
+        by_token = measured.logprobs - measured.ref_logprobs
+        engine = measured.engine_logprobs - measured.logprobs
+        figures = {
+            "score": measured.scores.mean(),
+            "score_spread": measured.scores.std(correction=0),
+            "kl": by_token.sum() / N,
+            "kl_coef": torch.tensor(self.kl.coef),
+            "engine_kl": engine.mean(),
+            "engine_gap": engine.abs().max(),
+            "entropy": measured.entropy.mean(),
+            "length": experience.lengths.float().mean(),
+            "ended": rollouts.ended.float().mean(),
+        }
+        if measured.values is not None and returns is not None:
+            figures["explained_variance"] = explained_variance(measured.values, returns)
+        return {name: float(value) for name, value in figures.items()}
+
+    def _report(self, figures: dict[str, float], factor: float, step_s: float, tokens: int) -> None:
+        record: dict[str, Any] = {
+            "step": self.step,
+            "tokens": self.tokens,
+            "loss": figures["policy_loss"],
+            **figures,
+            "lr_factor": factor,
+            "step_s": step_s,
+            "tokens_per_s": tokens / step_s,
+        }
+        watched = {name: figures[name] for name in ("kl", "entropy", "score_spread", "ended", "score")}
+        self.ended = self.ended or self.guard.reason_to_stop(watched)
+        is_last = self.step == self.total_steps
+        if self.heldout and not self.ended and (is_last or self.step % self.config.eval_every == 0):
+            record |= self._look_and_keep()
+        self.telemetry.step(record)
+        if self.ended:
+            self.telemetry.message(f"step {self.step}: {self.ended}. Training ends here.")
+
+    def _look(self) -> tuple[Tensor, list[dict[str, Any]]]:
+        """Scores of answers to the held-out prompts by the judge, and the best and the worst of them."""
+        rollouts = self._sample(self.heldout, seed=self._seed, n=1)
+        experience, _ = self._experience(self.heldout, rollouts)
+        (micros,) = experience.minibatches(1, range(len(self.heldout)))
+        scores = self.networks.judge.scores(self.heldout, rollouts.texts, micros, len(self.heldout)).cpu()
+        scores = torch.where(rollouts.ended, scores, self.config.no_end_score)
+        order = scores.argsort().tolist()
+        shown = [
+            {
+                "step": self.step,
+                "prompt": self.heldout[i].messages[-1].content,
+                "answer": rollouts.texts[i],
+                "score": round(float(scores[i]), 3),
+            }
+            for i in [*order[::-1][:SHOWN], *order[:SHOWN]]
+        ]
+        return scores, shown
+
+    def _look_and_keep(self) -> dict[str, float]:
+        """How often the held-out answers are preferred to those before the first step; the best are kept."""
+        scores, shown = self._look()
+        before = torch.tensor(self.base_scores)
+        preference = float((scores > before).float().mean() + 0.5 * (scores == before).float().mean())
+        with (self.run_dir / "samples.jsonl").open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in shown)
+        if preference > self.best_preference:
+            self.best_preference, self.best_step = preference, self.step
+            self.save_best()
+        return {"heldout_score": float(scores.mean()), "heldout_preference": preference}
+
+    def state(self) -> dict[str, Any]:
+        """Counts, the KL coefficient, the guard's strikes, and what was best so far."""
+        return {
+            "answer_tokens": self.tokens,
+            "positions": self.positions,
+            "kl_coef": self.kl.coef,
+            "strikes": self.guard.strikes,
+            "base_scores": self.base_scores,
+            "best": [self.best_preference, self.best_step] if self.best_step else None,
+        }
+
+    def put_back(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`state` gave."""
+        self.tokens, self.positions = state["answer_tokens"], state["positions"]
+        self.kl.coef = state["kl_coef"]
+        self.guard.strikes, self.base_scores = state["strikes"], state["base_scores"]
+        if state["best"] is not None:
+            self.best_preference, self.best_step = state["best"]
+        self.engine.weights_changed()
+
+    def finish(self) -> None:
+        """Put the weights that are to be kept into the networks: the best of those looked at, averaged where
+        that was asked for."""
+        if self.best_step and self.best_step != self.step:
+            self.return_to_best()
+            self.telemetry.message(
+                f"the answers of step {self.best_step} are preferred most "
+                f"({self.best_preference:.0%} of held-out prompts): its weights are kept."
+            )
+        if self.average is not None:
+            self.policy.put_back(self.average.weights)
+        for learner in self._trained.values():
+            learner.weights.write_back()
+
+
+def read_samples(run_dir: Path, last_step: int) -> Iterator[dict[str, Any]]:
+    """What was answered at set steps, each line once however often the run was resumed."""
+    file = run_dir / "samples.jsonl"
+    if not file.exists():
+        return
+    for line in dict.fromkeys(file.read_text(encoding="utf-8").splitlines()):
+        row = json.loads(line)
+        if row["step"] <= last_step:
+            yield row

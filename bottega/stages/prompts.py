@@ -1,0 +1,133 @@
+"""The prompts that a policy is asked: of any record that has one, both sides of the split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bottega.data.records import Comparison, Conversation, Message, Prompt, Rated, Record
+from bottega.errors import UserError
+from bottega.stages.base import DatasetInput, DataUse, StageInputs
+from bottega.stages.rewards import Asked
+
+if TYPE_CHECKING:
+    from bottega.data.frozen import FrozenDataset, Part
+    from bottega.data.tokenizer import Tokenizer
+
+
+class _Room(Protocol):
+    @property
+    def context(self) -> int: ...
+    @property
+    def max_new_tokens(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What is asked in training, and what to look at it by."""
+
+    train: list[Asked]
+    heldout: list[Asked]
+    use: tuple[DataUse, ...]
+
+    @property
+    def digest(self) -> str:
+        """Of all prompts, in their order."""
+        found = blake2b(digest_size=8)
+        for one in (*self.train, *self.heldout):
+            found.update(repr(one.tokens).encode())
+        return found.hexdigest()
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """For the card."""
+        return {"prompts": len(self.train), "heldout_prompts": len(self.heldout)}
+
+
+def read_prompts(
+    inputs: StageInputs, tokenizer: Tokenizer, room: _Room, *, heldout: int | None = None
+) -> Prompts:
+    """The prompts of the main datasets; a replay dataset has none. At most ``heldout`` of those held out.
+
+    A prompt that leaves no room for an answer is counted and left out. Raises ``UserError`` where none is
+    left.
+    """
+    from bottega.data.frozen import FrozenDataset
+
+    longest = room.context - room.max_new_tokens
+    if longest < 1:
+        raise UserError(
+            f"{inputs.out.name}: max_new_tokens = {room.max_new_tokens} leaves no room for a prompt in a "
+            f"context of {room.context}"
+        )
+    train: list[Asked] = []
+    apart: list[Asked] = []
+    use = []
+    for entry in inputs.datasets:
+        if entry.role == "replay":
+            continue
+        dataset = FrozenDataset(entry.folder)
+        skipped: Counter[str] = Counter()
+        found = list(_asked(dataset, entry, "train", tokenizer, longest, skipped))
+        use.append(_use(entry, dataset, found, skipped))
+        train += found
+        apart += _asked(dataset, entry, "heldout", tokenizer, longest, Counter())
+    if not train:
+        why = ", ".join(f"{n} {reason}" for one in use for reason, n in one.skipped.items()) or "no dataset"
+        raise UserError(f"{inputs.out.name}: there is nothing to ask: {why}")
+    return Prompts(train, apart if heldout is None else apart[:heldout], tuple(use))
+
+
+def prompt_of(record: Record) -> tuple[Message, ...]:
+    """The messages before the answer; none where a record asks nothing."""
+    match record:
+        case Prompt(messages) | Comparison(messages) | Rated(messages):
+            return messages
+        case Conversation(messages) if messages[-1].role == "assistant":
+            return messages[:-1]
+        case Conversation(messages) if messages[-1].role == "user":
+            return messages
+    return ()
+
+
+def _asked(
+    dataset: FrozenDataset,
+    entry: DatasetInput,
+    split: Part,
+    tokenizer: Tokenizer,
+    longest: int,
+    skipped: Counter[str],
+) -> Iterator[Asked]:
+    from bottega.data.chat import encode_chat
+
+    for source in dataset.manifest.sources:
+        if entry.sources and source.uri not in entry.sources:
+            continue
+        for record in dataset.records(split, source=source.uri):
+            messages = prompt_of(record)
+            if not messages:
+                skipped[type(record).__name__.lower()] += 1
+                continue
+            tokens = list(encode_chat(tokenizer, messages, add_generation_prompt=True).ids)
+            if len(tokens) > longest:
+                skipped[f"prompts of more than {longest} tokens"] += 1
+                continue
+            yield Asked(tokens, messages, record if isinstance(record, Prompt) else None)
+
+
+def _use(entry: DatasetInput, dataset: FrozenDataset, found: list[Asked], skipped: Counter[str]) -> DataUse:
+    return DataUse(
+        dataset=entry.name or entry.folder.name,
+        role=entry.role,
+        weight=entry.weight,
+        digest=dataset.digest,
+        records=len(found),
+        tokens=sum(len(one.tokens) for one in found),
+        text_bytes=sum(len(m.content.encode()) for one in found for m in one.messages),
+        licences=dict(dataset.manifest.licences),
+        sources={s.uri: s.train.records for s in dataset.manifest.sources},
+        skipped=dict(skipped),
+    )
