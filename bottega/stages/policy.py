@@ -252,9 +252,13 @@ class PolicyRun(Run):
         scores = self.networks.reward.scores(asked, rollouts.texts, micros, len(rollouts.lengths)).to(
             drawn.device
         )
-        ended = rollouts.ended.to(drawn.device)
-        scores = torch.where(ended, scores, self.config.no_end_score)
+        scores = self._judged(scores, rollouts.ended.to(drawn.device))
         return Measured(logprobs, ref, drawn, entropy, values if valued else None, scores)
+
+    def _judged(self, scores: Tensor, ended: Tensor) -> Tensor:
+        """Scores with that of answers without an end in place of theirs."""
+        instead = self.config.no_end_score
+        return scores if instead == "own" else torch.where(ended, scores, float(instead))
 
     def logprobs(self, micro: Micro) -> TokenLogprobs:
         """Of a microbatch's tokens under the policy, with the gradient."""
@@ -372,7 +376,7 @@ class PolicyRun(Run):
         experience, _ = self._experience(self.heldout, rollouts)
         (micros,) = experience.minibatches(1, range(len(self.heldout)))
         scores = self.networks.judge.scores(self.heldout, rollouts.texts, micros, len(self.heldout)).cpu()
-        scores = torch.where(rollouts.ended, scores, self.config.no_end_score)
+        scores = self._judged(scores, rollouts.ended)
         order = scores.argsort().tolist()
         shown = [
             {

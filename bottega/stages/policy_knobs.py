@@ -29,9 +29,9 @@ class PolicyConfig(OptimizerConfig):
         description="what rates an answer: a reward model, named as the second parent, or its prompt's own "
         "check, which is 1 where it passes and 0 where not",
     )
-    no_end_score: float = Field(
+    no_end_score: float | Literal["own"] = Field(
         -1.0,
-        description="the score of an answer that reached max_new_tokens without an end, in place of its own",
+        description="the score of an answer that reached max_new_tokens without an end; own: as it is, cut",
     )
     inner_epochs: int = Field(1, ge=1, description="passes over the answers of a step")
     minibatches: int = Field(1, ge=1, description="updates in a pass, each on another part of the answers")
@@ -121,9 +121,9 @@ class GroupConfig(PolicyConfig):
         description="what rates an answer: a reward model, named as the second parent, or its prompt's own "
         "check, which is 1 where it passes and 0 where not",
     )
-    no_end_score: float = Field(
+    no_end_score: float | Literal["own"] = Field(
         0.0,
-        description="the score of an answer that reached max_new_tokens without an end, in place of its own",
+        description="the score of an answer that reached max_new_tokens without an end; own: as it is, cut",
     )
 
 

@@ -153,8 +153,8 @@ def _scorers(config: PolicyConfig, inputs: StageInputs, stage: str) -> list[Scor
         if Tokenizer.load(folder).digest != Tokenizer.load(inputs.parents[0]).digest:
             raise UserError(
                 f"{inputs.out.name}: the reward model {folder} has another tokenizer than the policy "
-                f"{inputs.parents[0]}: it would read other tokens than were said. Train a reward model of this "
-                "family."
+                f"{inputs.parents[0]}: it would read other tokens than were said. Train a reward model of "
+                "this family."
             )
     return found
 

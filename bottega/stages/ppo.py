@@ -15,7 +15,7 @@ from bottega.model.scorer import PolicyWithValue, Scorer
 from bottega.stages.base import DataUse, StageConfig, StageInputs, StageResult, register
 from bottega.stages.policy import Measured, PolicyRun, read_samples
 from bottega.stages.policy_knobs import GroupConfig, GrpoConfig, PolicyConfig, PpoConfig
-from bottega.stages.policy_networks import hidden_of, networks_of
+from bottega.stages.policy_networks import Networks, hidden_of, networks_of
 from bottega.stages.prompts import Prompts, read_prompts
 from bottega.training.advantages import gae, group_relative, leave_one_out, token_rewards, whiten
 from bottega.training.experience import Experience, Micro
@@ -24,6 +24,7 @@ from bottega.training.policy_loss import clipped_value_loss
 from bottega.training.token_logprobs import TokenLogprobs, token_logprobs
 
 if TYPE_CHECKING:
+    from bottega.data.packing import StepPlan
     from bottega.data.tokenizer import Tokenizer
     from bottega.stages.mixing import Mixture
 
@@ -135,38 +136,54 @@ class PolicyStage:
 
     def run(self, config: PolicyConfig, inputs: StageInputs, seed: int) -> StageResult:
         """Improve the first parent by what the second, or the prompts' checks, say of its answers."""
-        from rich.console import Console
-
-        from bottega.stages.learning import run_folder
-        from bottega.training.compilation import restore_plain
-        from bottega.training.harness import determinism
-        from bottega.training.interrupt import StopRequest
-        from bottega.training.memory import freed_memory_kept
-        from bottega.training.telemetry import Telemetry
-
         networks = networks_of(config, inputs, seed, self.name)
         asked = read_prompts(inputs, networks.tokenizer, config, heldout=config.eval_prompts)
         ptx = _ptx(config, inputs, networks.tokenizer, seed)
-        options, run_dir = inputs.run, run_folder(inputs)
-        cadence = _Cadence(seed, options.checkpoint_every_steps, options.checkpoint_every_s)
-        console = Console(stderr=True, quiet=not options.progress)
-        shown = ("score", "kl", "length")
-        with (
-            Telemetry(run_dir, title=inputs.out.name, console=console, shown=shown) as telemetry,
-            determinism(networks.device.type == "cpu"),
-            freed_memory_kept(),
-            StopRequest() as stop,
-        ):
-            rows = None if ptx is None else ptx.rows
-            run = self.Run(networks, asked, rows, config, run_dir, cadence, telemetry)
-            try:
-                resumed_from = run.run(stop, resume=True)
-                run.finish()
-            finally:
-                run.engine.close()
-                restore_plain(networks.policy.model)
+        rows = None if ptx is None else ptx.rows
+        run, resumed_from = improve(self.Run, networks, asked, rows, config, inputs, seed)
         use = (*asked.use, *(() if ptx is None else ptx.use))
         return _account(run, config, inputs, resumed_from, use, asked)
+
+
+def improve(
+    kind: type[PolicyRun],
+    networks: Networks,
+    asked: Prompts,
+    ptx: StepPlan | None,
+    config: PolicyConfig,
+    inputs: StageInputs,
+    seed: int,
+) -> tuple[PolicyRun, int | None]:
+    """Take all steps of a run; the run, its networks holding what is to be kept, and the step it went on
+    from."""
+    from rich.console import Console
+
+    from bottega.stages.learning import run_folder
+    from bottega.training.compilation import restore_plain
+    from bottega.training.harness import determinism
+    from bottega.training.interrupt import StopRequest
+    from bottega.training.memory import freed_memory_kept
+    from bottega.training.telemetry import Telemetry
+
+    options, run_dir = inputs.run, run_folder(inputs)
+    cadence = _Cadence(seed, options.checkpoint_every_steps, options.checkpoint_every_s)
+    console = Console(stderr=True, quiet=not options.progress)
+    with (
+        Telemetry(
+            run_dir, title=inputs.out.name, console=console, shown=("score", "kl", "length")
+        ) as telemetry,
+        determinism(networks.device.type == "cpu"),
+        freed_memory_kept(),
+        StopRequest() as stop,
+    ):
+        run = kind(networks, asked, ptx, config, run_dir, cadence, telemetry)
+        try:
+            resumed_from = run.run(stop, resume=True)
+            run.finish()
+        finally:
+            run.engine.close()
+            restore_plain(networks.policy.model)
+    return run, resumed_from
 
 
 def _ptx(config: PolicyConfig, inputs: StageInputs, tokenizer: Tokenizer, seed: int) -> Mixture | None:
@@ -178,9 +195,7 @@ def _ptx(config: PolicyConfig, inputs: StageInputs, tokenizer: Tokenizer, seed: 
     replay = tuple(entry for entry in inputs.datasets if entry.role == "replay")
     if bool(replay) != bool(config.ptx_coef):
         wrong = "ptx_coef is 0: it would not be read" if replay else "there is none with role = replay"
-        raise UserError(
-            f"{inputs.out.name}: ptx reads the replay datasets with ptx_coef above 0, and {wrong}"
-        )
+        raise UserError(f"{inputs.out.name}: ptx_coef above 0 reads the replay datasets, and {wrong}")
     if not replay:
         return None
     rows = max(1, config.ptx_tokens // config.context)

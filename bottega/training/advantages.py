@@ -1,6 +1,6 @@
 """From scores of answers to advantages of their tokens. Arrays are float32 [N, T] with a bool mask [N, T].
 
-What the mask leaves out is never multiplied but selected away: it may hold anything.
+What the mask leaves out is selected away before anything else: it may hold anything, and its gradient is 0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def token_rewards(
     logprobs: Tensor, ref_logprobs: Tensor, mask: Tensor, scores: Tensor, kl_coef: float
 ) -> Tensor:
     """-beta (log p - log p_ref) for each token, the score [N] added at the last (2203.02155, equation 2)."""
-    rewards = torch.where(mask, -kl_coef * (logprobs - ref_logprobs), 0.0)
+    rewards = -kl_coef * torch.where(mask, logprobs - ref_logprobs, 0.0)
     lengths = mask.sum(1)
     last = (lengths - 1).clamp(min=0).unsqueeze(1)
     return rewards.scatter_add(1, last, torch.where(lengths > 0, scores, 0.0).unsqueeze(1))
@@ -49,9 +49,9 @@ def whiten(x: Tensor, mask: Tensor, world: World = ALONE, *, shift_mean: bool = 
     # In two passes: the square of a mean may be larger than the variance by far.
     count, total = world.sum(torch.stack([mask.sum().float(), inside.sum()])).unbind()
     mean = total / count.clamp(min=1)
-    squares = torch.where(mask, (x - mean).square(), 0.0).sum()
+    squares = torch.where(mask, inside - mean, 0.0).square().sum()
     variance = world.sum(squares.reshape(1))[0] / count.clamp(min=1)
-    scaled = (x - mean) * torch.rsqrt(variance + EPSILON)
+    scaled = (inside - mean) * torch.rsqrt(variance + EPSILON)
     return torch.where(mask, scaled if shift_mean else scaled + mean, 0.0)
 
 

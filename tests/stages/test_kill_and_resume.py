@@ -26,6 +26,25 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "sft-adamw": ("sft", {**SMALL, "optimizer": "adamw"}),
     "sft-lora": ("sft", {**SMALL, "lora": {"rank": 4, "alpha": 8.0}}),
     "reward": ("reward", {"context": 64, "batch_tokens": 256, "epochs": 3.0}),
+    "ppo": (
+        "ppo",
+        {
+            "context": 64,
+            "max_new_tokens": 8,
+            "steps": 20,
+            "batch_prompts": 8,
+            "batch_tokens": 256,
+            "inner_epochs": 2,
+            "minibatches": 2,
+            "kl_target": 1.0,
+            "eval_every": 5,
+            "eval_prompts": 4,
+            "ptx_coef": 0.5,
+            "ptx_tokens": 128,
+            "ema_decay": 0.9,
+            "min_score_spread": 0.0,
+        },
+    ),
     "sft-from-scratch": ("sft", {**SMALL, "from_scratch": True}),
 }
 CHECKPOINT_EVERY, KILL_AT = 4, 10
@@ -68,6 +87,14 @@ def run_and_kill(stage: str, config: dict[str, Any], inputs: StageInputs, seed: 
     assert not inputs.out.exists()
 
 
+def reward_model(workshop: Workshop, base_model: Path, where: Path) -> Path:
+    """One that has seen a few rankings."""
+    stage = stages.get("reward")
+    inputs = workshop.inputs(where, workshop.dataset("rankings"), parent=base_model)
+    stage.run(stage.Config.parse({"context": 64, "batch_tokens": 512}), inputs, 0)
+    return inputs.out
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_killed_stage_resumes_to_bitwise_equal_weights(
     case: str, workshop: Workshop, base_model: Path, tmp_path: Path
@@ -81,15 +108,18 @@ def test_a_killed_stage_resumes_to_bitwise_equal_weights(
             workshop.dataset("prose", weight=0.5, role="replay"),
         ),
         "reward": (workshop.dataset("rankings"),),
+        "ppo": (workshop.dataset("rankings"), workshop.dataset("prose", role="replay")),
         "sft": (workshop.dataset("talks"), workshop.dataset("prose", weight=0.25, role="replay")),
     }[stage_name]
-    parent = None if stage_name == "pretrain" else base_model
+    parents: tuple[Path, ...] = () if stage_name == "pretrain" else (base_model,)
+    if stage_name == "ppo":
+        parents = (base_model, reward_model(workshop, base_model, tmp_path / "reward"))
     stage = stages.get(stage_name)
 
-    whole = workshop.inputs(tmp_path / "whole", *data, parent=parent)
+    whole = replace(workshop.inputs(tmp_path / "whole", *data), parents=parents)
     reference = stage.run(stage.Config.parse(config), whole, 7)
 
-    torn = workshop.inputs(tmp_path / "torn", *data, parent=parent)
+    torn = replace(workshop.inputs(tmp_path / "torn", *data), parents=parents)
     torn = replace(torn, run=replace(torn.run, checkpoint_every_steps=CHECKPOINT_EVERY))
     run_and_kill(stage_name, config, torn, 7)
     resumed = stage.run(stage.Config.parse(config), torn, 7)
