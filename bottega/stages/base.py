@@ -128,8 +128,8 @@ class Stage(Protocol[C_contra]):
         ...
 
 
-_BUILT_IN = ("pretrain", "code", "sft", "reward", "ppo", "grpo", "rloo")  # imported on demand
-_MODULES = {"grpo": "ppo", "rloo": "ppo"}  # of those whose module has another name
+_BUILT_IN = ("pretrain", "code", "sft", "reward", "ppo", "grpo", "rloo", "dpo", "kto")  # imported on demand
+_MODULES = {"grpo": "ppo", "rloo": "ppo", "kto": "dpo"}  # of those whose module has another name
 _REGISTERED: dict[str, Stage[Any]] = {}
 
 

@@ -26,6 +26,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "sft-adamw": ("sft", {**SMALL, "optimizer": "adamw"}),
     "sft-lora": ("sft", {**SMALL, "lora": {"rank": 4, "alpha": 8.0}}),
     "reward": ("reward", {"context": 64, "batch_tokens": 256, "epochs": 3.0}),
+    "dpo": ("dpo", {"context": 64, "batch_tokens": 256, "epochs": 3.0}),
     "ppo": (
         "ppo",
         {
@@ -108,6 +109,7 @@ def test_a_killed_stage_resumes_to_bitwise_equal_weights(
             workshop.dataset("prose", weight=0.5, role="replay"),
         ),
         "reward": (workshop.dataset("rankings"),),
+        "dpo": (workshop.dataset("rankings"),),
         "ppo": (workshop.dataset("rankings"), workshop.dataset("prose", role="replay")),
         "sft": (workshop.dataset("talks"), workshop.dataset("prose", weight=0.25, role="replay")),
     }[stage_name]
