@@ -36,7 +36,7 @@ _WORDS = {
     "measured": "可测", "yes": "是", "not yet": "尚未", "no": "否", "none but zero": "只有零",
     "parameters": "参数", "hidden size": "隐藏宽度", "layers": "层数", "heads": "头数",
     "at the vocabulary": "对应词表",
-    "documents": "文档", "conversations": "对话", "cases": "题目",
+    "documents": "文档", "conversations": "对话", "cases": "题目", "comparisons": "比较",
     "continuation": "续写", "filling a gap": "填空", "chat": "对话",
 }  # fmt: skip
 _MODES = {"completion": "continuation", "fill": "filling a gap", "chat": "chat"}

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
@@ -139,6 +139,42 @@ def freeze(
     return manifest
 
 
+def freeze_records(records: Mapping[str, Mapping[Part, Iterable[Record]]], folder: Path) -> Manifest:
+    """Records that were made and not read, by what made them (in a URI's place) and by side, as a new
+    dataset folder; whole or not at all."""
+    folder = Path(folder)
+    partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
+    try:
+        for part in PARTS:
+            (partial / part).mkdir(parents=True)
+        made = []
+        for index, (uri, parts) in enumerate(records.items()):
+            spec = SourceSpec(uri=uri)
+            kept = _Kept({})
+            for part in PARTS:
+                with RecordWriter(partial / part / f"{index:03d}.parquet") as writer:
+                    kept.sides[part] = _Side(writer)
+                    for record in parts.get(part, ()):
+                        text = full_text(record)
+                        kept.rows += 1
+                        kept.report.rows += 1
+                        kept.licences[record.origin.licence] += 1
+                        kept.languages[language(text)] += 1
+                        kept.sides[part].add(record, len(text.encode()))
+            made.append(_manifest(spec, kept))
+        manifest = Manifest(_digest(made), "none", 0.0, made)
+        (partial / "manifest.json").write_text(_to_json(manifest), "utf-8")
+        _put_in_place(partial, folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written: {_reason(error)}; nothing was kept; "
+            "free some space or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return manifest
+
+
 class FrozenDataset:
     """A frozen dataset on disk."""
 
@@ -247,17 +283,12 @@ class _Freezing:
             ]
             for i, split in order:
                 self._read(self.specs[i], split, kept[i])
-        sources = [self._manifest(spec, one) for spec, one in zip(self.specs, kept, strict=True)]
+        sources = [_manifest(spec, one) for spec, one in zip(self.specs, kept, strict=True)]
         trained_on = any(source.train.records for source in sources)
         for source in sources:
             if not source.train.records and not (source.left_out and trained_on):
                 raise UserError(f"{source.uri}: gives nothing to train on: {_why_nothing(source)}")
-        digest = blake2b(digest_size=16)
-        for source in sources:
-            digest.update(
-                f"{source.weight!r} {source.train.content_digest} {source.heldout.content_digest}\n".encode()
-            )
-        return Manifest(digest.hexdigest(), self.dedup, self.options.heldout_fraction, sources)
+        return Manifest(_digest(sources), self.dedup, self.options.heldout_fraction, sources)
 
     def _path(self, part: Part, index: int) -> Path:
         return self.folder / part / f"{index:03d}.parquet"
@@ -314,26 +345,37 @@ class _Freezing:
                 record, len(text) if text.isascii() else len(text.encode())
             )
 
-    def _manifest(self, spec: SourceSpec, kept: _Kept) -> SourceManifest:
-        report = kept.report
-        return SourceManifest(
-            uri=spec.uri,
-            weight=spec.weight,
-            rows=report.rows,
-            train=kept.sides["train"].manifest(),
-            heldout=kept.sides["heldout"].manifest(),
-            shapes=dict(report.shapes.most_common()),
-            licences=dict(kept.licences.most_common()),
-            left_out=dict(report.left_out.most_common()),
-            languages=dict(kept.languages.most_common()),
-            bad_rows=report.bad_rows,
-            bad=[str(bad) for bad in report.bad[:_BAD_ROWS_LISTED]],
-            exact_duplicates=kept.exact,
-            near_duplicates=kept.near,
-            leaks=kept.leaks,
-            pinned=report.pinned.get(spec.uri),
-            filtered=report.filtered,
+
+def _manifest(spec: SourceSpec, kept: _Kept) -> SourceManifest:
+    report = kept.report
+    return SourceManifest(
+        uri=spec.uri,
+        weight=spec.weight,
+        rows=report.rows,
+        train=kept.sides["train"].manifest(),
+        heldout=kept.sides["heldout"].manifest(),
+        shapes=dict(report.shapes.most_common()),
+        licences=dict(kept.licences.most_common()),
+        left_out=dict(report.left_out.most_common()),
+        languages=dict(kept.languages.most_common()),
+        bad_rows=report.bad_rows,
+        bad=[str(bad) for bad in report.bad[:_BAD_ROWS_LISTED]],
+        exact_duplicates=kept.exact,
+        near_duplicates=kept.near,
+        leaks=kept.leaks,
+        pinned=report.pinned.get(spec.uri),
+        filtered=report.filtered,
+    )
+
+
+def _digest(sources: Sequence[SourceManifest]) -> str:
+    """The name of the content of all sources together."""
+    digest = blake2b(digest_size=16)
+    for source in sources:
+        digest.update(
+            f"{source.weight!r} {source.train.content_digest} {source.heldout.content_digest}\n".encode()
         )
+    return digest.hexdigest()
 
 
 def _licensed(records: Iterator[Record]) -> Iterator[Record]:

@@ -13,9 +13,13 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bottega.lineage.recipe import DatasetSpec, ModelSpec, Recipe, TokenizerSpec
+from bottega.lineage.recipe import CollectedSpec, DatasetSpec, ModelSpec, Recipe, TokenizerSpec
+from bottega.stages.collect import Collect
+
+if TYPE_CHECKING:
+    from bottega.lineage.graph import Node
 
 FREEZE_VERSION = 2  # raised when the same sources start to freeze to other records
 TOKENIZER_VERSION = 1  # raised when the same text starts to train another tokenizer
@@ -111,6 +115,23 @@ def dataset_key(spec: DatasetSpec, options: Mapping[str, Any], data: Path | None
     """
     state = [source_state(source.uri, data) for source in spec.sources]
     return digest({"identity": dataset_identity(spec, options), "state": state})
+
+
+def collected_key(recipe: Recipe, name: str, world_seed: int, digests: Mapping[Node, str]) -> str:
+    """The key of a dataset that a model makes: whose answers, to what, ranked by which world's labelers."""
+    spec = recipe.datasets[name]
+    assert isinstance(spec, CollectedSpec)
+    return digest(
+        {
+            "stage": spec.stage,
+            "stage_version": Collect.version,
+            "config": spec.config.model_dump(mode="json"),
+            "seed": recipe.info.seed if spec.seed is None else spec.seed,
+            "world_seed": world_seed,
+            "needs": [digests[need] for need in sorted(digests)],
+            "sources": [sorted(use.sources) for use in spec.data],
+        }
+    )
 
 
 def source_state(uri: str, data: Path | None) -> Any:

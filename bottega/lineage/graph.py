@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bottega.evals.registry import dataset_of
-from bottega.lineage.recipe import Recipe
+from bottega.lineage.recipe import CollectedSpec, Recipe
 
 Kind = Literal["dataset", "tokenizer", "model"]
 
@@ -29,8 +29,12 @@ class Graph:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.needs: dict[Node, tuple[Node, ...]] = {}
-        for name in recipe.datasets:
-            self.needs[Node("dataset", name)] = ()
+        for name, dataset in recipe.datasets.items():
+            made_from: tuple[Node, ...] = ()
+            if isinstance(dataset, CollectedSpec):
+                asked = dict.fromkeys(Node("dataset", use.dataset) for use in dataset.data)
+                made_from = (Node("model", dataset.parent), *asked)
+            self.needs[Node("dataset", name)] = made_from
         for name, tokenizer in recipe.tokenizers.items():
             self.needs[Node("tokenizer", name)] = tuple(Node("dataset", d) for d in tokenizer.datasets)
         for name, model in recipe.models.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,17 +24,20 @@ from bottega.lineage.fingerprint import file_digest, seed_of
 from bottega.lineage.graph import Node
 from bottega.lineage.home import make_folder
 from bottega.lineage.readme import duration, quantity
+from bottega.lineage.recipe import CollectedSpec, DataUse
 from bottega.lineage.resolve import Resolver
 from bottega.stages import base as stages
 
 if TYPE_CHECKING:
     from bottega.data.sources import ReadOptions
+    from bottega.lineage.options import BuildOptions
 
 
 def make(resolver: Resolver, node: Node) -> str:
     """Make a node whose needs stand, whole, in its place; a few words on what came out."""
     if node.kind == "dataset":
-        return _freeze(resolver, node)
+        spec = resolver.recipe.datasets[node.name]
+        return _collect(resolver, node, spec) if isinstance(spec, CollectedSpec) else _freeze(resolver, node)
     if node.kind == "tokenizer":
         return _train_tokenizer(resolver, node)
     return _run_stage(resolver, node)
@@ -62,6 +66,50 @@ def _freeze(resolver: Resolver, node: Node) -> str:
     folder = _place(resolver, node)
     manifest = freeze(list(spec.sources), folder, read_options(resolver, spec.heldout), dedup=spec.dedup)
     return f"{manifest.records('train'):,} records, {manifest.records('heldout'):,} held out"
+
+
+def _collect(resolver: Resolver, node: Node, spec: CollectedSpec) -> str:
+    from bottega.stages.collect import Collect, CollectConfig
+
+    assert isinstance(spec.config, CollectConfig)
+    recipe, options = resolver.recipe, resolver.options
+    fingerprint = resolver.standing(node).fingerprint
+    assert fingerprint is not None
+    run = resolver.home.run(node.name, fingerprint)
+    inputs = stages.StageInputs(
+        parents=(resolver.path(Node("model", spec.parent)),),
+        tokenizer=None,
+        datasets=_datasets(resolver, spec.data),
+        work=run / "work",
+        out=_place(resolver, node),
+        run=_run_options(options),
+    )
+    seed = recipe.info.seed if spec.seed is None else spec.seed
+    world = options.world(recipe)
+    collected = Collect().run(spec.config, inputs, seed, model_name=spec.parent, world_seed=world)
+    shutil.rmtree(run, ignore_errors=True)
+    report = collected.report
+    return f"{report['comparisons']:,} comparisons of {spec.parent}'s answers, {report['heldout']:,} held out"
+
+
+def _datasets(resolver: Resolver, data: Sequence[DataUse]) -> tuple[stages.DatasetInput, ...]:
+    return tuple(
+        stages.DatasetInput(
+            resolver.path(Node("dataset", use.dataset)), use.weight, use.sources, use.role, use.dataset
+        )
+        for use in data
+    )
+
+
+def _run_options(options: BuildOptions) -> stages.RunOptions:
+    return stages.RunOptions(
+        precision=options.precision,
+        device=options.device,
+        compile=options.compile,
+        threads=options.threads,
+        progress=False,  # the build's overview shows every model, this one too
+        checkpoint_every_s=options.checkpoint_every_s,
+    )
 
 
 def _train_tokenizer(resolver: Resolver, node: Node) -> str:
@@ -101,22 +149,10 @@ def _run_stage(resolver: Resolver, node: Node) -> str:
     inputs = stages.StageInputs(
         parents=tuple(resolver.path(Node("model", parent)) for parent in spec.parent),
         tokenizer=resolver.tokenizer(node.name),
-        datasets=tuple(
-            stages.DatasetInput(
-                resolver.path(Node("dataset", use.dataset)), use.weight, use.sources, use.role, use.dataset
-            )
-            for use in spec.data
-        ),
+        datasets=_datasets(resolver, spec.data),
         work=run / "work",
         out=out,
-        run=stages.RunOptions(
-            precision=options.precision,
-            device=options.device,
-            compile=options.compile,
-            threads=options.threads,
-            progress=False,  # the build's overview shows every model, this one too
-            checkpoint_every_s=options.checkpoint_every_s,
-        ),
+        run=_run_options(options),
         cache=home.cache,
     )
     result = run_stage(stage, spec.config, inputs, seed_of(recipe, node.name))
@@ -132,6 +168,7 @@ def _finish(resolver: Resolver, node: Node, out: Path, card: Card, result: stage
     """Put into the model's folder what belongs beside the weights: curves, samples, card."""
     from bottega.lineage.card import write_card
     from bottega.lineage.samples import sample
+    from bottega.model.hub import is_scorer
     from bottega.training.telemetry import TENSORBOARD_FOLDER
 
     if result.curves.is_file():
@@ -144,6 +181,8 @@ def _finish(resolver: Resolver, node: Node, out: Path, card: Card, result: stage
 
         draw_curves(card, out / "curves.png")
     prompts = resolver.recipe.examples.chat if card.chat else resolver.recipe.examples.completion
+    if is_scorer(out):
+        prompts = ()
     samples = sample(out, prompts, chat=card.chat, device=resolver.options.device)
     write_card(out, card.model_copy(update={"samples": samples}))
 

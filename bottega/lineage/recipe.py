@@ -93,17 +93,6 @@ class DatasetSpec(_Frozen):
     )
 
 
-class TokenizerSpec(_Frozen):
-    """A ``[tokenizers.NAME]`` table."""
-
-    vocab_size: int = Field(
-        ge=270, description="tokens in all, the 256 bytes and the control tokens included"
-    )
-    datasets: tuple[str, ...] = Field(
-        min_length=1, description="the datasets whose training split it is learnt from"
-    )
-
-
 class DataUse(_Frozen):
     """One entry of a model's ``data``."""
 
@@ -115,6 +104,35 @@ class DataUse(_Frozen):
     role: Literal["main", "replay"] = Field(
         default="main",
         description="replay is what an earlier stage saw, mixed in so that it is not forgotten",
+    )
+
+
+class CollectedSpec(DatasetSpec):
+    """A ``[datasets.NAME]`` table with ``stage = "collect"``: what a model answered, and how it was ranked.
+
+    Keys that are not below belong to the stage and land in ``config``.
+    """
+
+    sources: tuple[Annotated[SourceSpec, BeforeValidator(_as_source)], ...] = Field(
+        default=(), max_length=0, description="none: a model makes it"
+    )
+    stage: Literal["collect"] = Field(description="collect")
+    parent: str = Field(description="the model whose answers are collected")
+    data: tuple[Annotated[DataUse, BeforeValidator(_as_use)], ...] = Field(
+        min_length=1, description="datasets of prompts to answer, and of comparisons to take along"
+    )
+    seed: int | None = Field(default=None, description="its own seed, in place of the recipe's")
+    config: SerializeAsAny[BaseModel] = Field(description="the stage's own configuration")
+
+
+class TokenizerSpec(_Frozen):
+    """A ``[tokenizers.NAME]`` table."""
+
+    vocab_size: int = Field(
+        ge=270, description="tokens in all, the 256 bytes and the control tokens included"
+    )
+    datasets: tuple[str, ...] = Field(
+        min_length=1, description="the datasets whose training split it is learnt from"
     )
 
 
@@ -248,7 +266,7 @@ def parse(text: str, file: str) -> Recipe:
     info = faults.validate(RecipeInfo, tables.get("recipe", {}), ("recipe",))
     parts = {
         "tokenizers": _section(tables, "tokenizers", TokenizerSpec, faults),
-        "datasets": _section(tables, "datasets", DatasetSpec, faults),
+        "datasets": _datasets(tables, faults),
         "models": _models(tables, faults),
     }
     lists = faults.validate_lists(tables.get("evals", {}), ("evals",))
@@ -275,6 +293,30 @@ def _section(tables: Mapping[str, Any], name: str, kind: type[BaseModel], faults
         spec = faults.validate(kind, table, (name, key))
         if spec is not None:
             built[key] = spec
+    return built
+
+
+def _datasets(tables: Mapping[str, Any], faults: Any) -> dict[str, DatasetSpec]:
+    """Those that are read, and those that a model makes."""
+    from bottega.stages.collect import CollectConfig
+
+    own_keys = [
+        key for key in CollectedSpec.model_fields if key not in ("config", "sources", "dedup", "heldout")
+    ]
+    built: dict[str, DatasetSpec] = {}
+    for name, raw in faults.table(tables.get("datasets", {}), ("datasets",)).items():
+        path = ("datasets", name)
+        table = faults.table(raw, path)
+        if "stage" not in table:
+            found = faults.validate(DatasetSpec, table, path)
+        else:
+            knobs = {key: value for key, value in table.items() if key not in own_keys}
+            config = faults.validate(CollectConfig, knobs, path, also_known=own_keys)
+            own = {key: value for key, value in table.items() if key in own_keys}
+            found = faults.validate(CollectedSpec, own | {"config": config or CollectConfig.parse({})}, path)
+            found = found if config is not None else None
+        if found is not None:
+            built[name] = found
     return built
 
 

@@ -12,11 +12,17 @@ from pathlib import Path
 
 from bottega.errors import UserError
 from bottega.lineage import importing
-from bottega.lineage.fingerprint import dataset_identity, dataset_key, model_fingerprint, tokenizer_key
+from bottega.lineage.fingerprint import (
+    collected_key,
+    dataset_identity,
+    dataset_key,
+    model_fingerprint,
+    tokenizer_key,
+)
 from bottega.lineage.graph import Graph, Node
 from bottega.lineage.home import Family, Home
 from bottega.lineage.options import BuildOptions
-from bottega.lineage.recipe import Recipe
+from bottega.lineage.recipe import CollectedSpec, Recipe
 from bottega.stages import base as stages
 
 
@@ -88,6 +94,8 @@ class Resolver:
         if node.kind != "dataset":
             return None
         spec = self.recipe.datasets[node.name]
+        if isinstance(spec, CollectedSpec):
+            return None  # it has no source that could change: its key says all
         return dataset_identity(spec, self.options.of_data(self.recipe, spec.heldout))
 
     def _fingerprint(self, node: Node) -> str | None:
@@ -97,6 +105,8 @@ class Resolver:
             return None
         if node.kind == "dataset":
             spec = self.recipe.datasets[node.name]
+            if isinstance(spec, CollectedSpec):
+                return collected_key(self.recipe, node.name, self.options.world(self.recipe), digests)
             key = dataset_key(spec, self.options.of_data(self.recipe, spec.heldout), self.options.data)
             return self._frozen_before(node, key) or key
         if node.kind == "tokenizer":

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from bottega.errors import UserError
 from bottega.lineage.graph import find_cycle
-from bottega.lineage.recipe import ModelSpec, Recipe
+from bottega.lineage.recipe import CollectedSpec, DataUse, ModelSpec, Recipe
 from bottega.lineage.recipe_errors import Faults
 
 # Names become folders and command-line words.
@@ -28,11 +28,16 @@ def check(recipe: Recipe, faults: Faults) -> None:
     for name, dataset in recipe.datasets.items():
         for source in dataset.sources:
             _check_school(source.uri, ("datasets", name, "sources"), faults)
+        if isinstance(dataset, CollectedSpec):
+            _all_known(
+                (dataset.parent,), recipe.models, ("datasets", name, "parent"), "model of this recipe", faults
+            )
+            _check_data(recipe, dataset.data, ("datasets", name), faults)
     for name, tokenizer in recipe.tokenizers.items():
         _all_known(tokenizer.datasets, recipe.datasets, ("tokenizers", name, "datasets"), "dataset", faults)
     for name, entries in recipe.evals.items():
         _check_evaluations(recipe, entries, ("evals", name), faults)
-    cycle = find_cycle({name: model.parent for name, model in recipe.models.items()})
+    cycle = find_cycle({name: _made_from(recipe, model) for name, model in recipe.models.items()})
     if cycle:
         faults.add(
             ("models", cycle[0], "parent"), f"a model cannot be its own ancestor: {' -> '.join(cycle)}."
@@ -50,16 +55,26 @@ def _check_model(recipe: Recipe, name: str, model: ModelSpec, faults: Faults, *,
         faults.add(
             path, "the key 'tokenizer' is missing: a model without a parent must name one of [tokenizers]."
         )
-    for use in model.data:
+    _check_data(recipe, model.data, path, faults)
+    for entry in model.evals:
+        if ":" not in entry and entry not in recipe.evals:
+            faults.unknown_name((*path, "evals"), entry, recipe.evals, "list of [evals]")
+    _check_evaluations(recipe, (entry for entry in model.evals if ":" in entry), (*path, "evals"), faults)
+
+
+def _check_data(recipe: Recipe, data: Iterable[DataUse], path: tuple[str, ...], faults: Faults) -> None:
+    for use in data:
         if use.dataset not in recipe.datasets:
             faults.unknown_name((*path, "data"), use.dataset, recipe.datasets, "dataset")
             continue
         uris = [source.uri for source in recipe.datasets[use.dataset].sources]
         _all_known(use.sources, uris, (*path, "data"), f"source of the dataset {use.dataset!r}", faults)
-    for entry in model.evals:
-        if ":" not in entry and entry not in recipe.evals:
-            faults.unknown_name((*path, "evals"), entry, recipe.evals, "list of [evals]")
-    _check_evaluations(recipe, (entry for entry in model.evals if ":" in entry), (*path, "evals"), faults)
+
+
+def _made_from(recipe: Recipe, model: ModelSpec) -> list[str]:
+    """The models that a model is made from: its parents, and those whose answers it learns from."""
+    answered = (recipe.datasets.get(use.dataset) for use in model.data)
+    return [*model.parent, *(one.parent for one in answered if isinstance(one, CollectedSpec))]
 
 
 def _check_school(uri: str, path: tuple[str, ...], faults: Faults) -> None:

@@ -115,7 +115,7 @@ def _asked(
             if len(tokens) > longest:
                 skipped[f"prompts of more than {longest} tokens"] += 1
                 continue
-            yield Asked(tokens, messages, record if isinstance(record, Prompt) else None)
+            yield Asked(tokens, messages, record if isinstance(record, Prompt) else None, record.origin)
 
 
 def _use(entry: DatasetInput, dataset: FrozenDataset, found: list[Asked], skipped: Counter[str]) -> DataUse:

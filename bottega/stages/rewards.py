@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
-from bottega.data.records import Message, Prompt
+from bottega.data.records import Message, Origin, Prompt
 from bottega.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ class Reward(Protocol):
         """Float32 [count], the answers of a prompt side by side; ``texts`` and ``micros`` hold the same."""
 
 
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A prompt to sample answers to: its tokens, and what it was made of."""
 
-    __slots__ = ("messages", "prompt", "tokens")
-
-    def __init__(self, tokens: list[int], messages: tuple[Message, ...], prompt: Prompt | None) -> None:
-        self.tokens, self.messages, self.prompt = tokens, messages, prompt
+    tokens: list[int]
+    messages: tuple[Message, ...]
+    prompt: Prompt | None  # with its check, where it has one
+    origin: Origin
 
 
 class ModelReward:

@@ -14,7 +14,7 @@ from typing import Any
 
 from bottega import stages
 from bottega.stages.base import Stage, StageInputs, StageResult
-from bottega.stages.knobs import TrainingConfig
+from bottega.stages.knobs import OptimizerConfig
 from bottega.training.devices import choose_device
 from bottega.training.distributed import World, join_world, processes
 
@@ -37,7 +37,7 @@ def leading(world: World) -> Iterator[None]:
 
 def run_stage(stage: Stage[Any], config: Any, inputs: StageInputs, seed: int) -> StageResult:
     """Run a stage in this process and, where it trains, in those that follow it."""
-    if processes() == 1 or not isinstance(config, TrainingConfig):
+    if processes() == 1 or not isinstance(config, OptimizerConfig):
         return stage.run(config, inputs, seed)
     world = join(inputs.run.device)
     world.share((stage.name, config, inputs, seed))

@@ -12,6 +12,7 @@ from bottega.data.school import (  # noqa: F401
     code_tasks,
     dialogues,
     entailment,
+    graded,
     instructions,
     lists,
     mixed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import perm
 from types import ModuleType
 
@@ -156,15 +157,20 @@ def _register(language: Language) -> None:
         turns = fresh_item(_turns, world, name, split, index, language)
         return Conversation(_messages(turns), Origin(f"school:{name}", str(index), LICENCE))
 
+    def prompt(world: World, part: str, split: Split, index: int) -> Prompt:
+        before, (asked, _), accepted = fresh_item(_case, world, part, split, index, language)
+        messages = (*_messages(before), Message("user", asked))
+        return Prompt(messages, Check("exact", accepted), Origin(f"school:{name}", str(index), LICENCE))
+
     def cases(world: World, n: int) -> list[Prompt]:
-        prompts = []
-        for i in range(n):
-            before, (asked, _), accepted = fresh_item(_case, world, f"{name}/case", "heldout", i, language)
-            messages = (*_messages(before), Message("user", asked))
-            prompts.append(
-                Prompt(messages, Check("exact", accepted), Origin(f"school:{name}", str(i), LICENCE))
-            )
-        return prompts
+        return [prompt(world, f"{name}/case", "heldout", i) for i in range(n)]
+
+    def conversation_cases(world: World, n: int) -> list[Prompt]:
+        return [prompt(world, f"{name}/compared", "heldout", i) for i in range(n)]
+
+    def talk(world: World, split: Split, index: int) -> Prompt:
+        made = prompt(world, f"talk-prompts-{language}", split, index)
+        return replace(made, origin=Origin(f"school:talk-prompts-{language}", str(index), LICENCE))
 
     def floor_examples(world: World, n: int) -> list[tuple[str, str]]:
         rows = []
@@ -174,6 +180,18 @@ def _register(language: Language) -> None:
         return rows
 
     register_part(Part(name, "conversations", f"talks of several turns, {spoken}", item, distinct))
+    described = f"talks of several turns, the last to be answered, {spoken}"
+    register_part(Part(f"talk-prompts-{language}", "cases", described, talk, distinct))
+    register_task(
+        EvalTask(
+            f"conversation-prompts-{language}",
+            "chat",
+            language,
+            f"talks to compare answers by, {spoken}",
+            conversation_cases,
+            floor_examples,
+        )
+    )
     register_task(
         EvalTask(
             f"dialogue-{language}",

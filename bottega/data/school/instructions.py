@@ -129,6 +129,20 @@ def _register_part(
     register_part(Part(full, "conversations", described, item, lambda world: distinct(language, world)))
 
 
+def _register_prompts(language: Language) -> None:
+    """Requests with their checks, to be answered by a model and ranked."""
+    name = f"prompts-{language}"
+    spoken = "English" if language == "en" else "Chinese"
+
+    def item(world: World, split: Split, index: int) -> Prompt:
+        asked, made = fresh_item(many, world, name, split, index, language)
+        origin = Origin(f"school:{name}", str(index), LICENCE)
+        return Prompt((Message("user", asked),), Check("exact", made.accepted), origin)
+
+    described = f"all tasks in many wordings, to be answered, {spoken}"
+    register_part(Part(name, "cases", described, item, lambda world: distinct_many(language, world)))
+
+
 def _register_task(
     name: str,
     language: Language,
@@ -175,6 +189,8 @@ for _code in _LANGUAGES:
         distinct_many,
         f"all tasks in many wordings, clean and clumsy, {_spoken}",
     )
+    _register_prompts(_code)
+    _register_task("preference-prompts", _code, many, many, f"requests to compare answers by, {_spoken}")
     _register_task("instructions-few", _code, few, few, f"the six tasks as they were taught, {_spoken}")
     _register_task("instructions-seen", _code, _clean_many, _clean_many, f"all trained tasks, {_spoken}")
     _register_task(

@@ -25,7 +25,7 @@ class Part:
     """One kind of text. ``item(world, split, i)`` depends on its arguments alone."""
 
     name: str
-    kind: Literal["documents", "conversations", "cases"]
+    kind: Literal["documents", "conversations", "cases", "comparisons"]
     description: str
     item: Callable[[World, Split, int], Record]
     distinct: Callable[

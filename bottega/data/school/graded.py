@@ -1,0 +1,94 @@
+"""Comparisons written by the school: answers of graded quality, ranked by its labelers.
+
+Their forms are drawn apart from whether they are right, so that neither length nor politeness tells.
+"""
+
+from __future__ import annotations
+
+from bottega.data.records import Answer, Check, Comparison, Message, Origin, Prompt
+from bottega.data.school.draw import Draw, fresh_item
+from bottega.data.school.instructions import distinct_many, many
+from bottega.data.school.judging import labelers, quality
+from bottega.data.school.prose import LICENCE
+from bottega.data.school.registry import Language, Part, register_part
+from bottega.data.school.world import Split, World
+
+ANSWERS = 4
+LABELERS = 2  # to each comparison
+WRITTEN = "school"  # as the model of an answer that no model gave
+
+_POLITE = {
+    "en": ("Of course! {}", "I am happy to help: {}", "{} You are welcome!"),
+    "zh": ("当然！{}", "很乐意回答：{}", "{} 不客气！"),
+}
+_WORDY = {
+    "en": ("Here is what you asked for: {}", "The answer to that is this: {}", "Let me see. It is {}"),
+    "zh": ("这就是你要的：{}", "这个问题的回答是：{}", "让我看看，是{}"),
+}
+
+
+def _damaged(draw: Draw, text: str) -> str:
+    """Nearly right: a word left out, doubled or put elsewhere; of a single word, its first letters."""
+    chinese = draw.language == "zh"
+    words = list(text) if chinese else text.split(" ")
+    if len(words) < 2:
+        return text[: max(1, len(text) // 2)]
+    i, kind = draw.below(len(words)), draw.below(3)
+    word = words.pop(i)
+    if kind == 1:
+        words[i:i] = [word, word]
+    elif kind == 2:
+        words.insert(draw.below(len(words) + 1), word)
+    return ("" if chinese else " ").join(words)
+
+
+def _answers(draw: Draw, right: str) -> list[tuple[str, bool]]:
+    """Texts with whether each ended: at least one right as often as not, none like another."""
+    found: dict[str, bool] = {}
+    while len(found) < ANSWERS:
+        kind = draw.below(10)
+        text = right
+        if kind >= 7:
+            text = many(draw)[1].answer
+        elif kind >= 4:
+            text = _damaged(draw, right)
+        form = draw.below(8)
+        if form == 0:
+            text = draw.one(_POLITE[draw.language]).format(text)
+        elif form == 1:
+            text = draw.one(_WORDY[draw.language]).format(text)
+        ended = not draw.chance(0.06)
+        found.setdefault(text if ended else text[: max(1, len(text) * 2 // 3)], ended)
+    return list(found.items())
+
+
+def _comparison(draw: Draw) -> tuple[str, list[tuple[str, bool]], Prompt]:
+    asked, made = many(draw)
+    prompt = Prompt((Message("user", asked),), Check("exact", made.accepted))
+    return asked, _answers(draw, draw.one(made.accepted)), prompt
+
+
+def _register(language: Language) -> None:
+    name = f"comparisons-{language}"
+    spoken = "English" if language == "en" else "Chinese"
+
+    def item(world: World, split: Split, index: int) -> Comparison:
+        key = f"{name}/{split}/{index}"
+        asked, answers, prompt = fresh_item(_comparison, world, name, split, index, language)
+        texts = [text for text, _ in answers]
+        true = [quality(prompt, t, correct=t in prompt.check.accepted, ended=ended) for t, ended in answers]
+        pool = labelers(world.seed, "training")
+        chosen = Draw(world, f"{name}/labelers", split, index).some(pool, LABELERS)
+        return Comparison(
+            (Message("user", asked),),
+            tuple(Answer(Message("assistant", text), WRITTEN) for text in texts),
+            tuple(labeler.rank(key, texts, true) for labeler in chosen),
+            Origin(f"school:{name}", str(index), LICENCE),
+        )
+
+    described = f"answers of graded quality and their rankings, {spoken}"
+    register_part(Part(name, "comparisons", described, item, lambda world: distinct_many(language, world)))
+
+
+_register("en")
+_register("zh")
