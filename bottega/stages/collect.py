@@ -82,7 +82,7 @@ class Collect:
         if len(inputs.parents) != 1:
             given = len(inputs.parents)
             raise UserError(f"{inputs.out.name}: collect samples from one model; {given} were given")
-        asked = read_prompts(inputs, tokenizer_of(inputs), config)
+        asked = read_prompts(inputs, tokenizer_of(inputs), config, without=(Comparison,))
         if config.labelers == "school" and any(one.prompt is None for one in (*asked.train, *asked.heldout)):
             raise UserError(
                 f"{inputs.out.name}: labelers = school judge by the prompts' checks, and this data has "

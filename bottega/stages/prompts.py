@@ -48,9 +48,15 @@ class Prompts:
 
 
 def read_prompts(
-    inputs: StageInputs, tokenizer: Tokenizer, room: _Room, *, heldout: int | None = None
+    inputs: StageInputs,
+    tokenizer: Tokenizer,
+    room: _Room,
+    *,
+    heldout: int | None = None,
+    without: tuple[type[Record], ...] = (),
 ) -> Prompts:
-    """The prompts of the main datasets; a replay dataset has none. At most ``heldout`` of those held out.
+    """The prompts of the main datasets; a replay dataset has none. At most ``heldout`` of those held out, and
+    none of records of the kinds ``without``.
 
     A prompt that leaves no room for an answer is counted and left out. Raises ``UserError`` where none is
     left.
@@ -71,10 +77,10 @@ def read_prompts(
             continue
         dataset = FrozenDataset(entry.folder)
         skipped: Counter[str] = Counter()
-        found = list(_asked(dataset, entry, "train", tokenizer, longest, skipped))
+        found = list(_asked(dataset, entry, "train", tokenizer, longest, skipped, without))
         use.append(_use(entry, dataset, found, skipped))
         train += found
-        apart += _asked(dataset, entry, "heldout", tokenizer, longest, Counter())
+        apart += _asked(dataset, entry, "heldout", tokenizer, longest, Counter(), without)
     if not train:
         why = ", ".join(f"{n} {reason}" for one in use for reason, n in one.skipped.items()) or "no dataset"
         raise UserError(f"{inputs.out.name}: there is nothing to ask: {why}")
@@ -100,6 +106,7 @@ def _asked(
     tokenizer: Tokenizer,
     longest: int,
     skipped: Counter[str],
+    without: tuple[type[Record], ...],
 ) -> Iterator[Asked]:
     from bottega.data.chat import encode_chat
 
@@ -108,7 +115,7 @@ def _asked(
             continue
         for record in dataset.records(split, source=source.uri):
             messages = prompt_of(record)
-            if not messages:
+            if not messages or isinstance(record, without):
                 skipped[type(record).__name__.lower()] += 1
                 continue
             tokens = list(encode_chat(tokenizer, messages, add_generation_prompt=True).ids)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bottega.data.records import Answer, Check, Comparison, Message, Origin, Prompt
 from bottega.data.school.draw import Draw, fresh_item
-from bottega.data.school.instructions import distinct_many, many
+from bottega.data.school.instructions import asked_for_ranking, distinct_many, many
 from bottega.data.school.judging import labelers, quality
 from bottega.data.school.prose import LICENCE
 from bottega.data.school.registry import Language, Part, register_part
@@ -63,7 +63,7 @@ def _answers(draw: Draw, right: str) -> list[tuple[str, bool]]:
 
 
 def _comparison(draw: Draw) -> tuple[str, list[tuple[str, bool]], Prompt]:
-    asked, made = many(draw)
+    asked, made = asked_for_ranking(draw)
     prompt = Prompt((Message("user", asked),), Check("exact", made.accepted))
     return asked, _answers(draw, draw.one(made.accepted)), prompt
 

@@ -77,6 +77,12 @@ def many(draw: Draw, wording: Wording | None = None) -> Question:
     return request(draw, made, wording or "taught"), made
 
 
+def asked_for_ranking(draw: Draw) -> Question:
+    """Mostly one of the few tasks, which a small model answers now right and now wrong: only then is there
+    something to rank."""
+    return few(draw, draw.one(("taught", "taught", "seen", "clumsy"))) if draw.chance(0.8) else many(draw)
+
+
 def unseen(draw: Draw) -> Question:
     """A composition that this world keeps from training."""
     draw.fresh = True
@@ -135,11 +141,11 @@ def _register_prompts(language: Language) -> None:
     spoken = "English" if language == "en" else "Chinese"
 
     def item(world: World, split: Split, index: int) -> Prompt:
-        asked, made = fresh_item(many, world, name, split, index, language)
+        asked, made = fresh_item(asked_for_ranking, world, name, split, index, language)
         origin = Origin(f"school:{name}", str(index), LICENCE)
         return Prompt((Message("user", asked),), Check("exact", made.accepted), origin)
 
-    described = f"all tasks in many wordings, to be answered, {spoken}"
+    described = f"requests to be answered several times and ranked, {spoken}"
     register_part(Part(name, "cases", described, item, lambda world: distinct_many(language, world)))
 
 
@@ -190,7 +196,13 @@ for _code in _LANGUAGES:
         f"all tasks in many wordings, clean and clumsy, {_spoken}",
     )
     _register_prompts(_code)
-    _register_task("preference-prompts", _code, many, many, f"requests to compare answers by, {_spoken}")
+    _register_task(
+        "preference-prompts",
+        _code,
+        asked_for_ranking,
+        asked_for_ranking,
+        f"requests to compare answers by, {_spoken}",
+    )
     _register_task("instructions-few", _code, few, few, f"the six tasks as they were taught, {_spoken}")
     _register_task("instructions-seen", _code, _clean_many, _clean_many, f"all trained tasks, {_spoken}")
     _register_task(

@@ -17,6 +17,7 @@ Pool = Literal["training", "independent"]
 
 MOST_OF_WRONG = 0.45  # what an answer that is nearly right comes to
 NO_END, RAMBLING, REPEATING, OTHER_LANGUAGE = 0.2, 0.2, 0.1, 0.1  # what each takes off
+TIE_WIDTH = 0.12  # answers seen this near to each other are not told apart
 BAD = 0.3  # below it an answer is bad, whatever the others are
 
 _WORD = re.compile(r"[a-z']+|\d+|[^\W\d_a-z]|[^\w\s]")
@@ -107,11 +108,11 @@ class Labeler:
 
 # noise, length taste, politeness taste: of five, one is careless and one very careful.
 _KINDS = (
-    (0.10, 0.00, 0.00),
-    (0.20, 0.06, -0.06),
-    (0.20, -0.06, 0.06),
-    (0.30, 0.03, 0.03),
-    (0.70, -0.03, -0.03),
+    (0.05, 0.00, 0.00),
+    (0.10, 0.04, -0.04),
+    (0.10, -0.04, 0.04),
+    (0.15, 0.02, 0.02),
+    (0.40, -0.02, -0.02),
 )
 
 
@@ -119,6 +120,6 @@ def labelers(world_seed: int, pool: Pool) -> tuple[Labeler, ...]:
     """The labelers of a world: those whose rankings are trained on, or those who take no part in it."""
     called = "labeler" if pool == "training" else "stranger"
     return tuple(
-        Labeler(f"{called}-{number}", world_seed, noise, 0.05, length, politeness)
+        Labeler(f"{called}-{number}", world_seed, noise, TIE_WIDTH, length, politeness)
         for number, (noise, length, politeness) in enumerate(_KINDS, start=1)
     )
