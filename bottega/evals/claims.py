@@ -24,6 +24,7 @@ from bottega.evals.score import Score, resampled_sums
 DRAWS = 10_000
 POWER = 0.8  # how often an effect that is there, of the least size asked for, should be told from none
 FLOOR = "floor:"
+WIN_RATE = "win-rate"
 _KINDS = {"accuracy": "task", "bits-per-byte": "bits-per-byte"}  # metric -> kind of evaluation
 
 ClaimsName = Literal["school", "twins"]
@@ -139,6 +140,8 @@ def judge(claims: Sequence[Claim], rules: Rules, worlds: Sequence[Scores], seed:
 def evaluation_names(claim: Claim) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The evaluations of the claim's model, and those they are held against."""
     kind = _KINDS.get(claim.metric, claim.metric)
+    if claim.metric == WIN_RATE:
+        kind = f"{WIN_RATE}@{claim.against}"
 
     def named(cases: Sequence[str]) -> tuple[str, ...]:
         return tuple(case if is_evaluation(case) else f"{kind}:{case}" for case in cases)
@@ -152,6 +155,8 @@ def _judge(claim: Claim, rules: Rules, worlds: Sequence[Scores], seed: int) -> V
         return Verdict(claim, "not built", "what it measures is not built yet")
     own_names, against_names = evaluation_names(claim)
     against_model = claim.model if claim.against is None else claim.against
+    if claim.metric == WIN_RATE:  # the other model's answers are in the score already
+        against_model = f"{FLOOR}even"
     own = _collect(worlds, claim.model, own_names)
     floor = against_model.removeprefix(FLOOR) if against_model.startswith(FLOOR) else None
     against = own if floor is not None else _collect(worlds, against_model, against_names)

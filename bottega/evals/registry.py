@@ -14,6 +14,11 @@
 ``fill:DATASET``        the missing line of held-out code, exactly
 ``tokens-per-second:NAME``  how fast a task of the school, or the problems of a file, are answered
 ``copying``             random tokens, said a second time: whether the model copies out of its context
+``pair-accuracy:DATASET-heldout``, ``brier:DATASET-heldout``  of a reward model: agreement with the held-out
+                        rankings of a recipe's dataset, and its calibration; ``-unseen-labelers`` in place of
+                        ``-heldout`` takes the rankings of those who ranked nothing in training
+``win-rate@MODEL:NAME`` how often the answers to a task of the school are preferred to those of another model
+                        of the family, as ``win-rate@text-davinci-002:preference-prompts``
 ``exact:URI``           the answers of a source's prompts, such as ``exact:file:prompts.jsonl``; where prompts
                         come with rules (IFEval), whether all are kept
 """
@@ -32,22 +37,30 @@ from typing import TYPE_CHECKING, Any, Literal
 from bottega.data.records import Check, Conversation, Document, Prompt, Record
 from bottega.errors import UserError
 from bottega.evals.prompting import Mode
-from bottega.evals.score import Score
+from bottega.evals.score import Score, missing_score
 
 if TYPE_CHECKING:
     from bottega.data.school.registry import EvalTask
     from bottega.data.tokenizer import Tokenizer
     from bottega.model.decoder import Decoder
+    from bottega.model.scorer import Scorer
 
 NGRAM_FLOOR = "5-gram-characters"
 FLOOR_CHARS = 1_000_000  # of training text that this floor is made of
 Split = Literal["train", "heldout"]
 OF_HELDOUT = ("bits-per-byte", "clumsy", "shots-K", "fill")  # of what a recipe's dataset held out
-KINDS = (*OF_HELDOUT, "task", "pass@K", "tokens-per-second", "choices", "last-word", "exact")
+OF_RANKINGS = ("pair-accuracy", "brier")  # of reward models
+RANKED_BY = ("-heldout", "-unseen-labelers")
+KINDS = (
+    *OF_HELDOUT,
+    *OF_RANKINGS,
+    *("task", "pass@K", "tokens-per-second", "choices", "last-word", "exact", "win-rate@MODEL"),
+)
 EDITION = 2  # raised when the same cases come to be scored otherwise
 COPYING = "copying"  # the one that is of nothing
 _PASS_AT = re.compile(r"pass@(\d{1,3})")
 _SHOTS = re.compile(r"shots-(\d{1,2})")
+_RIVAL = re.compile(r"win-rate@([A-Za-z0-9._-]+)")
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,7 @@ class EvalOptions:
     context: int | None = None  # tokens; the model's own by default
     max_new_tokens: int | None = None  # room for an answer; by default what the longest accepted one needs
     datasets: Mapping[str, Path] = field(default_factory=dict)  # frozen, by the recipe's names
+    models: Mapping[str, Path] = field(default_factory=dict)  # built, by the recipe's names
     data: Path | None = None  # what $DATA in a URI stands for
 
 
@@ -88,12 +102,23 @@ def is_evaluation(name: str) -> bool:
 
 def dataset_of(name: str) -> str | None:
     """The dataset whose held-out records an evaluation reads, if the recipe has one of that name."""
-    return name.partition(":")[2].partition("/")[0] if _kind_of(name) in OF_HELDOUT else None
+    what = name.partition(":")[2]
+    if _kind_of(name) in OF_RANKINGS:
+        end = next((end for end in RANKED_BY if what.endswith(end)), None)
+        return what.removesuffix(end) if end else None
+    return what.partition("/")[0] if _kind_of(name) in OF_HELDOUT else None
+
+
+def rival_of(name: str) -> str | None:
+    """The model whose answers an evaluation holds a model's against."""
+    rival = _RIVAL.fullmatch(name.partition(":")[0])
+    return rival[1] if rival else None
 
 
 def _kind_of(name: str) -> str:
     """The kind of evaluation, as ``KINDS`` writes it."""
-    return _PASS_AT.sub("pass@K", _SHOTS.sub("shots-K", name.partition(":")[0]))
+    kind = _PASS_AT.sub("pass@K", _SHOTS.sub("shots-K", name.partition(":")[0]))
+    return _RIVAL.sub("win-rate@MODEL", kind)
 
 
 def expand(wanted: Iterable[str], datasets: Iterable[str] = ()) -> list[str]:
@@ -118,6 +143,10 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
         return _fill(name, what, subject, options)
     if kind == "exact" or (kind == "clumsy" and dataset_of(name) not in options.datasets):
         return _source(name, what, subject, options, clumsy=kind == "clumsy")
+    if rival_of(name) is not None:
+        return _win_rate(name, what, subject, options)
+    if _kind_of(name) in OF_RANKINGS:
+        return missing_score(name, "it is of reward models, and this one scores no answers")
     if dataset_of(name) is not None:
         return _bits(name, kind, what, subject, options)
     if kind == "task":
@@ -128,6 +157,60 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
     if kind in ("choices", "last-word"):
         return _likelihoods(name, kind, what, subject, options)
     return _speed(name, what, [subject], options)[0]
+
+
+def score_judge(name: str, scorer: Scorer, tokenizer: Tokenizer, options: EvalOptions) -> Score:
+    """Run one evaluation of a reward model. Raises ``UserError`` for an unknown name."""
+    from bottega.data.frozen import FrozenDataset
+    from bottega.evals.rankings import brier, of_labelers, pair_accuracy, read_rankings
+
+    (name,) = _single(name, options)
+    kind, _, what = name.partition(":")
+    dataset = dataset_of(name)
+    if kind not in OF_RANKINGS or dataset is None:
+        return missing_score(name, "it asks for answers, and a reward model gives none")
+    folder = options.datasets[dataset]
+    heldout = islice(FrozenDataset(folder).records("heldout"), options.cases)
+    strangers = what.endswith("-unseen-labelers")
+    chosen = of_labelers(heldout, _labelers(folder), strangers=strangers)
+    context = options.context or scorer.config.max_positions
+    rankings = read_rankings(scorer, tokenizer, chosen, context)
+    measure = pair_accuracy if kind == "pair-accuracy" else brier
+    return measure(rankings, name=name, seed=options.seed)
+
+
+@lru_cache(maxsize=8)
+def _labelers(folder: Path) -> frozenset[str]:
+    """Who ranked what a dataset's models learn from."""
+    from bottega.data.frozen import FrozenDataset
+    from bottega.evals.rankings import labelers_of
+
+    return labelers_of(FrozenDataset(folder).records("train"))
+
+
+def _win_rate(name: str, what: str, subject: Subject, options: EvalOptions) -> Score:
+    from bottega.data.school.registry import TASKS, world
+    from bottega.evals.preferred import win_rate
+    from bottega.model.hub import load_model
+
+    rival = rival_of(name)
+    assert rival is not None
+    if rival not in options.models:
+        return missing_score(name, f"the model {rival} is not built", unit="win rate")
+    weight = subject.model.output_weight
+    other = load_model(options.models[rival], dtype=weight.dtype, device=weight.device).eval()
+    tasks = _of_family(what, TASKS)
+    prompts = [p for task in tasks for p in TASKS[task].cases(world(options.world_seed), options.cases)]
+    return win_rate(
+        subject.model,
+        other,
+        subject.tokenizer,
+        prompts,
+        name=name,
+        world_seed=options.world_seed,
+        context=options.context,
+        seed=options.seed,
+    )
 
 
 def by_the_clock(name: str) -> bool:
@@ -197,6 +280,8 @@ def _expand_one(name: str, datasets: list[str]) -> list[str]:
         return [name]
     if kind in ("task", "tokens-per-second") and (found := _of_family(what, tasks)):
         return [f"{kind}:{task}" for task in found]
+    if rival_of(name) and (found := [task for task in _of_family(what, tasks) if tasks[task].mode == "chat"]):
+        return [name]
     at = _PASS_AT.fullmatch(kind)
     if at and int(at[1]) and (found := [task for task in _of_family(what, tasks) if tasks[task].programs]):
         return [f"{kind}:{task}" for task in found]

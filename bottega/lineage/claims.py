@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bottega.evals.claims import FLOOR, Claim, Rules, Verdict, evaluation_names, judge, load_claims
+from bottega.evals.claims import FLOOR, WIN_RATE, Claim, Rules, Verdict, evaluation_names, judge, load_claims
 from bottega.evals.registry import EvalOptions, by_the_clock, dataset_of
 from bottega.evals.score import Score, missing_score
 from bottega.lineage.evaluation import Evaluator, options_of, score_together, settings
@@ -164,7 +164,7 @@ def _needs(claim: Claim) -> Iterator[tuple[str, str]]:
     own, against = evaluation_names(claim)
     yield from ((claim.model, name) for name in own)
     other = claim.model if claim.against is None else claim.against
-    if not other.startswith(FLOOR):
+    if not other.startswith(FLOOR) and claim.metric != WIN_RATE:
         yield from ((other, name) for name in against)
 
 

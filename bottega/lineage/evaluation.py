@@ -10,21 +10,27 @@ from bottega.evals.score import Score
 from bottega.lineage.card import read_card
 from bottega.lineage.fingerprint import digest, source_state
 from bottega.lineage.graph import Node
-from bottega.lineage.loading import load
+from bottega.lineage.loading import load, load_judge
 from bottega.lineage.resolve import Resolver
+from bottega.model.hub import is_scorer
 
 
 class Evaluator:
     """One model in memory, scored by name."""
 
     def __init__(self, resolver: Resolver, folder: Path) -> None:
-        self._subject = _subject(resolver, folder)
+        self._judge = load_judge(folder, resolver.options.device) if is_scorer(folder) else None
+        self._subject = None if self._judge else _subject(resolver, folder)
         self._options = options_of(resolver)
 
     def score(self, evaluation: str, options: registry.EvalOptions | None = None) -> Score:
         """Run one evaluation, with the recipe's options by default. Raises UserError for a name that means
         nothing."""
-        return registry.score(evaluation, self._subject, options or self._options)
+        options = options or self._options
+        if self._judge is not None:
+            return registry.score_judge(evaluation, *self._judge, options)
+        assert self._subject is not None
+        return registry.score(evaluation, self._subject, options)
 
 
 def score_together(
@@ -50,16 +56,21 @@ def settings(resolver: Resolver, evaluation: str, options: registry.EvalOptions 
         what = evaluation.partition(":")[2]
         reads = source_state(what if ":" in what else "school:", options.data)
     amounts = [options.cases, options.documents, options.document_chars]
+    rival = registry.rival_of(evaluation)
+    if rival is not None and rival in resolver.recipe.models:
+        reads = [reads, resolver.standing(Node("model", rival)).digest]
     return digest([registry.EDITION, *amounts, options.world_seed, options.seed, reads])
 
 
 def options_of(resolver: Resolver) -> registry.EvalOptions:
     """How a family's models are evaluated, as its recipe says."""
     standing = {name: resolver.standing(Node("dataset", name)) for name in resolver.recipe.datasets}
+    models = {name: resolver.standing(Node("model", name)) for name in resolver.recipe.models}
     return registry.EvalOptions(
         cases=resolver.recipe.info.eval_cases,
         documents=resolver.recipe.info.eval_cases,
         world_seed=resolver.options.world(resolver.recipe),
         datasets={name: found.path for name, found in standing.items() if found.built and found.path},
+        models={name: found.path for name, found in models.items() if found.built and found.path},
         data=resolver.options.data,
     )

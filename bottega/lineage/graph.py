@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bottega.evals.registry import dataset_of
+from bottega.evals.registry import dataset_of, rival_of
 from bottega.lineage.recipe import CollectedSpec, Recipe
 
 Kind = Literal["dataset", "tokenizer", "model"]
@@ -44,9 +44,12 @@ class Graph:
             self.needs[Node("model", name)] = parents + own + data
 
     def read_by_evaluations(self, model: str) -> list[Node]:
-        """The datasets a model is scored on: frozen before that, but no part of what it is made from."""
-        named = map(dataset_of, self.recipe.evaluations(model))
-        return [Node("dataset", name) for name in named if name is not None and name in self.recipe.datasets]
+        """The datasets a model is scored on, and the models it is held against: they are built before that,
+        but are no part of what it is made from."""
+        evaluations = self.recipe.evaluations(model)
+        datasets, models = self.recipe.datasets, self.recipe.models
+        data = [Node("dataset", one) for one in map(dataset_of, evaluations) if one and one in datasets]
+        return data + [Node("model", one) for one in map(rival_of, evaluations) if one and one in models]
 
     def ancestors(self, node: Node) -> set[Node]:
         """Everything a node is made from, however indirectly."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bottega.data.tokenizer import Tokenizer
     from bottega.model.decoder import Decoder
+    from bottega.model.scorer import Scorer
 
 
 def load(folder: Path, device: str = "auto") -> tuple[Decoder, Tokenizer]:
@@ -20,6 +21,15 @@ def load(folder: Path, device: str = "auto") -> tuple[Decoder, Tokenizer]:
     chosen = choose_device(device)
     model = load_model(folder, dtype=choose_precision(chosen).dtype)
     return model.to(chosen).eval(), Tokenizer.load(folder)
+
+
+def load_judge(folder: Path, device: str = "auto") -> tuple[Scorer, Tokenizer]:
+    """The reward model in float32, ready to score."""
+    from bottega.data.tokenizer import Tokenizer
+    from bottega.model.hub import load_scorer
+    from bottega.training.devices import choose_device
+
+    return load_scorer(folder, device=choose_device(device)).eval(), Tokenizer.load(folder)
 
 
 def stop_ids(tokenizer: Tokenizer, *, speaks: bool) -> set[int]:

@@ -5,9 +5,11 @@ Their forms are drawn apart from whether they are right, so that neither length 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from bottega.data.records import Answer, Check, Comparison, Message, Origin, Prompt
 from bottega.data.school.draw import Draw, fresh_item
-from bottega.data.school.instructions import asked_for_ranking, distinct_many, many
+from bottega.data.school.instructions import asked_for_ranking, distinct_many
 from bottega.data.school.judging import labelers, quality
 from bottega.data.school.prose import LICENCE
 from bottega.data.school.registry import Language, Part, register_part
@@ -42,30 +44,37 @@ def _damaged(draw: Draw, text: str) -> str:
     return ("" if chinese else " ").join(words)
 
 
-def _answers(draw: Draw, right: str) -> list[tuple[str, bool]]:
-    """Texts with whether each ended: at least one right as often as not, none like another."""
-    found: dict[str, bool] = {}
+@dataclass(frozen=True, slots=True)
+class _Written:
+    text: str
+    correct: bool  # whatever polite or wordy form it has
+    ended: bool
+
+
+def _answers(draw: Draw, accepted: tuple[str, ...]) -> list[_Written]:
+    """Some right, some damaged, some to another question, each in a form of its own; none like another."""
+    found: dict[str, _Written] = {}
     while len(found) < ANSWERS:
         kind = draw.below(10)
-        text = right
+        text = draw.one(accepted)
         if kind >= 7:
-            text = many(draw)[1].answer
+            text = asked_for_ranking(draw)[1].answer
         elif kind >= 4:
-            text = _damaged(draw, right)
-        form = draw.below(8)
+            text = _damaged(draw, text)
+        correct, ended, form = text in accepted, not draw.chance(0.06), draw.below(8)
         if form == 0:
             text = draw.one(_POLITE[draw.language]).format(text)
         elif form == 1:
             text = draw.one(_WORDY[draw.language]).format(text)
-        ended = not draw.chance(0.06)
-        found.setdefault(text if ended else text[: max(1, len(text) * 2 // 3)], ended)
-    return list(found.items())
+        if not ended:
+            text, correct = text[: max(1, len(text) * 2 // 3)], False
+        found.setdefault(text, _Written(text, correct, ended))
+    return list(found.values())
 
 
-def _comparison(draw: Draw) -> tuple[str, list[tuple[str, bool]], Prompt]:
+def _comparison(draw: Draw) -> tuple[Prompt, list[_Written]]:
     asked, made = asked_for_ranking(draw)
-    prompt = Prompt((Message("user", asked),), Check("exact", made.accepted))
-    return asked, _answers(draw, draw.one(made.accepted)), prompt
+    return Prompt((Message("user", asked),), Check("exact", made.accepted)), _answers(draw, made.accepted)
 
 
 def _register(language: Language) -> None:
@@ -74,13 +83,13 @@ def _register(language: Language) -> None:
 
     def item(world: World, split: Split, index: int) -> Comparison:
         key = f"{name}/{split}/{index}"
-        asked, answers, prompt = fresh_item(_comparison, world, name, split, index, language)
-        texts = [text for text, _ in answers]
-        true = [quality(prompt, t, correct=t in prompt.check.accepted, ended=ended) for t, ended in answers]
+        prompt, answers = fresh_item(_comparison, world, name, split, index, language)
+        texts = [one.text for one in answers]
+        true = [quality(prompt, one.text, correct=one.correct, ended=one.ended) for one in answers]
         pool = labelers(world.seed, "training")
         chosen = Draw(world, f"{name}/labelers", split, index).some(pool, LABELERS)
         return Comparison(
-            (Message("user", asked),),
+            prompt.messages,
             tuple(Answer(Message("assistant", text), WRITTEN) for text in texts),
             tuple(labeler.rank(key, texts, true) for labeler in chosen),
             Origin(f"school:{name}", str(index), LICENCE),

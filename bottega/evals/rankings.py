@@ -1,0 +1,179 @@
+"""A reward model before rankings it did not learn from: whether it agrees, and knows how surely."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bottega.data.comparisons import UNKNOWN, Judged, JudgedCounts, encode_judged, ordered_pairs
+from bottega.data.records import Comparison, Ranking, Record
+from bottega.errors import UserError
+from bottega.evals.score import Score, ratio_score
+from bottega.evals.scoring import score_answers
+
+if TYPE_CHECKING:
+    from bottega.data.tokenizer import Tokenizer
+    from bottega.model.scorer import Scorer
+
+BINS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the probability given to the answer that is thought better
+LARGEST_GAP = 3  # ranks apart; what is further apart counts with it
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """Comparisons as a reward model reads them, with the rewards it gives."""
+
+    judged: list[Judged]
+    rewards: list[NDArray[np.float32]]
+    gaps: list[NDArray[np.int64]]  # [K, K] of each: how many tiers apart, 0 where tied or not ranked
+    skipped: int
+
+    @property
+    def cases(self) -> str:
+        """A digest of what is compared."""
+        found = hashlib.sha256()
+        for one in self.judged:
+            found.update(one.prompt.tobytes() + one.wins.tobytes())
+        return found.hexdigest()[:16]
+
+
+def labelers_of(records: Iterable[Record]) -> frozenset[str]:
+    """Whoever ranked any of these."""
+    return frozenset(
+        ranking.labeler or UNKNOWN
+        for record in records
+        if isinstance(record, Comparison)
+        for ranking in record.rankings
+    )
+
+
+def of_labelers(records: Iterable[Record], labelers: frozenset[str], *, strangers: bool) -> list[Comparison]:
+    """The comparisons with the rankings of these labelers alone, or of all but these."""
+    found = []
+    for record in records:
+        if not isinstance(record, Comparison):
+            continue
+        kept = tuple(r for r in record.rankings if ((r.labeler or UNKNOWN) in labelers) != strangers)
+        if kept:
+            found.append(replace(record, rankings=kept))
+    return found
+
+
+def read_rankings(
+    scorer: Scorer, tokenizer: Tokenizer, comparisons: Sequence[Comparison], context: int
+) -> Rankings:
+    """Score every answer. Raises ``UserError`` where no comparison can be read."""
+    counts = JudgedCounts()
+    judged: list[Judged] = []
+    gaps = []
+    for comparison in comparisons:
+        for one in encode_judged(tokenizer, [comparison], context, counts):
+            judged.append(one)
+            gaps.append(_gaps(comparison.rankings, len(comparison.answers)))
+    if not judged:
+        raise UserError(f"there is no ranking to agree with; left out: {dict(counts.skipped) or 'nothing'}")
+    return Rankings(judged, score_answers(scorer, judged), gaps, sum(counts.skipped.values()))
+
+
+def pair_accuracy(rankings: Rankings, *, name: str, seed: int) -> Score:
+    """The share of untied pairs on which the better answer has the higher reward; every prompt weighs the
+    same, a pair of equal rewards counts half. Its floor is the better of two rules: the longer, the shorter.
+
+    Details: the standard error, the accuracy by gap in rank, and by confidence how often it was right.
+    """
+    agree = [
+        _agreement(one.wins, rewards) for one, rewards in zip(rankings.judged, rankings.rewards, strict=True)
+    ]
+    longer = [
+        _agreement(one.wins, np.array([len(answer) for answer in one.answers], np.float32))
+        for one in rankings.judged
+    ]
+    details = {"standard_error": float(np.std(agree) / math.sqrt(len(agree)))}
+    details |= _by_gap(rankings) | _by_confidence(rankings)
+    share = float(np.mean(longer))
+    return ratio_score(
+        name,
+        agree,
+        [1.0] * len(agree),
+        "accuracy",
+        higher_is_better=True,
+        seed=seed,
+        template="the reward at the answer's end, of two answers to one prompt",
+        cases=rankings.cases,
+        details=details,
+        floors={"length": max(share, 1 - share), "coin": 0.5},
+    )
+
+
+def brier(rankings: Rankings, *, name: str, seed: int) -> Score:
+    """The mean squared distance of sigmoid(r_i - r_j) from who won; that of one who knows but how often pairs
+    are won, which is half the time, is 0.25."""
+    losses = []
+    for one, rewards in zip(rankings.judged, rankings.rewards, strict=True):
+        likely = 1 / (1 + np.exp(-(rewards[:, None] - rewards[None]).astype(np.float64)))
+        losses.append(float((one.wins * (1 - likely) ** 2).sum()))
+    return ratio_score(
+        name,
+        losses,
+        [1.0] * len(losses),
+        "brier",
+        higher_is_better=False,
+        seed=seed,
+        template="sigmoid of the difference of two rewards",
+        cases=rankings.cases,
+        details=_by_confidence(rankings),
+        floors={"base-rate": 0.25},
+    )
+
+
+def _agreement(wins: NDArray[np.float32], values: NDArray[np.float32]) -> float:
+    above = (values[:, None] > values[None]) + 0.5 * (values[:, None] == values[None])
+    return float((wins * above).sum())
+
+
+def _gaps(rankings: Sequence[Ranking], answers: int) -> NDArray[np.int64]:
+    found = np.zeros((answers, answers), np.int64)
+    for ranking in rankings:
+        place = {answer: number for number, tier in enumerate(ranking.tiers) for answer in tier}
+        for better, worse in ordered_pairs(ranking):
+            found[better, worse] = max(found[better, worse], place[worse] - place[better])
+    return found
+
+
+def _by_gap(rankings: Rankings) -> dict[str, float]:
+    right: dict[int, list[float]] = {}
+    for one, rewards, gaps in zip(rankings.judged, rankings.rewards, rankings.gaps, strict=True):
+        for i, j in zip(*np.nonzero(one.wins), strict=True):
+            gap = min(int(gaps[i, j]), LARGEST_GAP)
+            right.setdefault(gap, []).append(float(rewards[i] > rewards[j]))
+    return {f"accuracy_gap_{gap}": float(np.mean(found)) for gap, found in sorted(right.items())}
+
+
+def _by_confidence(rankings: Rankings) -> dict[str, float]:
+    """How often the answer thought better was, by how surely it was thought so; and the mean distance of the
+    two, weighted by pairs (the expected calibration error)."""
+    sure: list[float] = []
+    won: list[float] = []
+    for one, rewards in zip(rankings.judged, rankings.rewards, strict=True):
+        for i, j in zip(*np.nonzero(one.wins), strict=True):
+            likely = 1 / (1 + math.exp(-float(rewards[i] - rewards[j])))
+            sure.append(max(likely, 1 - likely))
+            won.append(float(likely > 0.5))
+    edges = np.digitize(sure, BINS[1:-1])
+    found: dict[str, float] = {}
+    error = 0.0
+    for number, (low, high) in enumerate(pairwise(BINS)):
+        inside = edges == number
+        if inside.any():
+            rate, said = float(np.mean(np.array(won)[inside])), float(np.mean(np.array(sure)[inside]))
+            found[f"right_when_{low:.1f}_to_{high:.1f}"] = rate
+            found[f"pairs_at_{low:.1f}_to_{high:.1f}"] = float(inside.sum())
+            error += float(inside.mean()) * abs(rate - said)
+    return found | {"calibration_error": error}

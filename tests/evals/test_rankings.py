@@ -1,0 +1,77 @@
+"""Agreement with rankings, calibration and preference, against plain loops and hand-made judges."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bottega.data.comparisons import Judged
+from bottega.data.records import Answer, Comparison, Message, Ranking
+from bottega.evals.preferred import at_equal_length
+from bottega.evals.rankings import Rankings, brier, labelers_of, of_labelers, pair_accuracy
+
+ASKED = (Message("user", "which?"),)
+
+
+def judged(wins: list[list[float]], lengths: list[int]) -> Judged:
+    return Judged(
+        np.array([1, 2], np.int32),
+        tuple(np.ones(n, np.int32) for n in lengths),
+        np.array(wins, np.float32),
+        np.full(len(lengths), np.nan, np.float32),
+    )
+
+
+def rankings(*cases: tuple[Judged, list[float]]) -> Rankings:
+    gaps: list[NDArray[np.int64]] = [(one.wins > 0).astype(np.int64) for one, _ in cases]
+    return Rankings([one for one, _ in cases], [np.array(r, np.float32) for _, r in cases], gaps, 0)
+
+
+def test_agreement_is_over_untied_pairs_and_every_prompt_weighs_the_same() -> None:
+    """CORRECTNESS 14: with its standard error and the accuracy by gap."""
+    right = judged([[0, 1], [0, 0]], [3, 5])
+    half = judged([[0, 0.5, 0.5], [0, 0, 0], [0, 0, 0]], [4, 2, 9])
+    found = pair_accuracy(rankings((right, [2.0, 1.0]), (half, [1.0, 2.0, 0.0])), name="x", seed=0)
+    assert found.value == pytest.approx((1 + 0.5) / 2)
+    assert found.details["standard_error"] == pytest.approx(0.25 / math.sqrt(2))
+    assert found.details["accuracy_gap_1"] == pytest.approx(2 / 3)
+    longer = (0 + 0.5) / 2
+    assert found.floors["length"] == pytest.approx(1 - longer)
+
+
+def test_equal_rewards_are_half_an_agreement() -> None:
+    found = pair_accuracy(rankings((judged([[0, 1], [0, 0]], [1, 1]), [0.0, 0.0])), name="x", seed=0)
+    assert found.value == 0.5
+
+
+def test_brier_is_the_squared_distance_from_who_won() -> None:
+    """CORRECTNESS 14: by confidence bin."""
+    sure, wrong = judged([[0, 1], [0, 0]], [1, 1]), judged([[0, 0], [1, 0]], [1, 1])
+    found = brier(rankings((sure, [3.0, 0.0]), (wrong, [3.0, 0.0])), name="x", seed=0)
+    p = 1 / (1 + math.exp(-3))
+    assert found.value == pytest.approx(((1 - p) ** 2 + p**2) / 2)
+    assert found.details["right_when_0.9_to_1.0"] == 0.5
+    assert found.details["pairs_at_0.9_to_1.0"] == 2
+    assert found.details["calibration_error"] == pytest.approx(p - 0.5, abs=1e-6)
+    assert not found.higher_is_better
+
+
+def test_strangers_are_those_who_ranked_nothing_in_training() -> None:
+    answers = tuple(Answer(Message("assistant", text)) for text in ("a", "b"))
+    ann, bob = Ranking("ann", ((0,), (1,))), Ranking("bob", ((1,), (0,)))
+    known = labelers_of([Comparison(ASKED, answers, (ann,))])
+    heldout = [Comparison(ASKED, answers, (ann, bob)), Comparison(ASKED, answers, (ann,))]
+    assert [c.rankings for c in of_labelers(heldout, known, strangers=True)] == [(bob,)]
+    assert [c.rankings for c in of_labelers(heldout, known, strangers=False)] == [(ann,), (ann,)]
+
+
+def test_at_equal_length_a_taste_for_length_is_taken_out() -> None:
+    draw = np.random.default_rng(0)
+    longer = draw.normal(1.0, 1.0, 4000)
+    votes = (draw.random(4000) < 1 / (1 + np.exp(-1.5 * np.tanh(longer / longer.std())))).astype(float)
+    assert votes.mean() > 0.6
+    assert at_equal_length(votes.tolist(), longer.tolist()) == pytest.approx(0.5, abs=0.03)
+    assert at_equal_length([1.0, 1.0, 0.0, 1.0], [0.0] * 4) == pytest.approx(0.75, abs=0.01)
