@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bottega.cli import alias, build, claims, data, doctor, evaluate, exchange, show, talk
+from bottega.cli import alias, build, claims, data, doctor, evaluate, exchange, score, show, talk
 from bottega.cli.interrupted import Interrupted
 from bottega.errors import UserError
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (build, show, talk, evaluate, claims, alias, exchange, doctor):
+for group in (build, show, talk, evaluate, score, claims, alias, exchange, doctor):
     group.add_to(app)
 app.add_typer(data.app, name="data")
 

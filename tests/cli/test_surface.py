@@ -24,6 +24,7 @@ VERBS = (
     "recipes",
     "chat",
     "eval",
+    "score",
     "claims",
     "alias",
     "import",
