@@ -172,6 +172,31 @@ def _stage(name: str) -> Callable[[Language], str]:
     return made
 
 
+def _stage_keys(module: str, name: str, base: str = "") -> Callable[[Language], str]:
+    """The keys of a stage's configuration that ``base``, another of its module, does not have or has with
+    another default; without ``base``, that every training stage does not have."""
+
+    def made(language: Language) -> str:
+        import importlib
+
+        from bottega.stages.knobs import TrainingConfig
+
+        room = importlib.import_module(f"bottega.stages.{module}")
+        own, shared = getattr(room, name), getattr(room, base) if base else TrainingConfig
+        known = {key: (f.default, f.description) for key, f in shared.model_fields.items()}
+        same = [k for k, f in own.model_fields.items() if known.get(k) == (f.default, f.description)]
+        return _keys(own, language, leave_out=same)
+
+    return made
+
+
+def _collected(language: Language) -> str:
+    from bottega.lineage.recipe import CollectedSpec, DatasetSpec
+
+    known = [key for key in DatasetSpec.model_fields if key != "cutoff"]
+    return _keys(CollectedSpec, language, leave_out=(*known, "config", "cutoff"))
+
+
 def _training(language: Language) -> str:
     from bottega.stages.knobs import TrainingConfig
 
@@ -290,6 +315,17 @@ TABLES: dict[str, Callable[[Language], str]] = {
     "code": _stage("code"),
     "sft": _stage("sft"),
     "lora": _lora,
+    "collected": _collected,
+    "collect": _stage_keys("collect", "CollectConfig"),
+    "preference": _stage_keys("reward", "PreferenceConfig"),
+    "reward": _stage_keys("reward", "RewardConfig", "PreferenceConfig"),
+    "policy": _stage_keys("policy_knobs", "PolicyConfig"),
+    "ppo": _stage_keys("policy_knobs", "PpoConfig", "PolicyConfig"),
+    "group": _stage_keys("policy_knobs", "GroupConfig", "PolicyConfig"),
+    "grpo": _stage_keys("policy_knobs", "GrpoConfig", "GroupConfig"),
+    "direct": _stage_keys("dpo", "DirectConfig", "PreferenceConfig"),
+    "dpo": _stage_keys("dpo", "DpoConfig", "DirectConfig"),
+    "kto": _stage_keys("dpo", "KtoConfig", "DirectConfig"),
     "import": _stage("import"),
     "row-shapes": _row_shapes,
     "parts": _parts,

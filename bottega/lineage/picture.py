@@ -75,11 +75,16 @@ def draw_family(recipe: Recipe, found: list[Member], path: Path) -> None:
 
 
 def layout(found: list[Member]) -> dict[str, Box]:
-    """A place for every card: a column a generation, children beside their first parent, none overlapping."""
+    """A place for every card: children beside their first parent, to the right of all, none overlapping."""
     children: dict[str | None, list[Member]] = {}
     for member in found:
         children.setdefault(member.spec.parent[0] if member.spec.parent else None, []).append(member)
     boxes: dict[str, Box] = {}
+    specs = {member.name: member.spec for member in found}
+
+    def column(name: str) -> int:
+        """One beyond the parent that stands farthest to the right."""
+        return max((column(parent) + 1 for parent in specs[name].parent if parent in specs), default=0)
 
     def span(member: Member) -> float:
         """How much height a model and all its descendants need."""
@@ -89,18 +94,18 @@ def layout(found: list[Member]) -> dict[str, Box]:
         below = children.get(parent, [])
         return sum(span(child) for child in below) + GAP_Y * max(0, len(below) - 1)
 
-    def place(members: list[Member], depth: int, top: float) -> None:
+    def place(members: list[Member], top: float) -> None:
         for member in members:
             own, below = card_height(member), children.get(member.name, [])
-            place(below, depth + 1, top + (span(member) - block(member.name)) / 2)
+            place(below, top + (span(member) - block(member.name)) / 2)
             middle = top + span(member) / 2
             if below:
                 middle = (boxes[below[0].name].middle + boxes[below[-1].name].middle) / 2
             y = min(max(middle - own / 2, top), top + span(member) - own)
-            boxes[member.name] = Box(MARGIN + depth * (CARD_WIDTH + GAP_X), y, own)
+            boxes[member.name] = Box(MARGIN + column(member.name) * (CARD_WIDTH + GAP_X), y, own)
             top += span(member) + GAP_Y
 
-    place(children.get(None, []), 0, MARGIN + TITLE)
+    place(children.get(None, []), MARGIN + TITLE)
     return boxes
 
 

@@ -1,6 +1,7 @@
 """From scores of answers to advantages of their tokens. Arrays are float32 [N, T] with a bool mask [N, T].
 
-What the mask leaves out is selected away before anything else: it may hold anything, and its gradient is 0.
+The tokens of an answer are one run in its row, wherever it begins. What the mask leaves out is selected away
+before anything else: it may hold anything, and its gradient is 0.
 """
 
 from __future__ import annotations
@@ -19,9 +20,8 @@ def token_rewards(
 ) -> Tensor:
     """-beta (log p - log p_ref) for each token, the score [N] added at the last (2203.02155, equation 2)."""
     rewards = -kl_coef * torch.where(mask, logprobs - ref_logprobs, 0.0)
-    lengths = mask.sum(1)
-    last = (lengths - 1).clamp(min=0).unsqueeze(1)
-    return rewards.scatter_add(1, last, torch.where(lengths > 0, scores, 0.0).unsqueeze(1))
+    last = torch.where(mask, torch.arange(mask.shape[1], device=mask.device), 0).amax(1, keepdim=True)
+    return rewards.scatter_add(1, last, torch.where(mask.any(1), scores, 0.0).unsqueeze(1))
 
 
 def gae(rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float, lam: float) -> tuple[Tensor, Tensor]:
@@ -58,11 +58,18 @@ def whiten(x: Tensor, mask: Tensor, world: World = ALONE, *, shift_mean: bool = 
 def group_relative(scores: Tensor, *, scale: bool = True) -> Tensor:
     """Scores [P, K] less the mean of their prompt, over its standard deviation + 1e-4, of K - 1 degrees of
     freedom (GRPO, 2402.03300, section 4.1.2); without ``scale`` undivided (Dr. GRPO, 2503.20783)."""
-    centred = scores - scores.mean(1, keepdim=True)
-    return centred / (scores.std(1, keepdim=True) + GROUP_EPSILON) if scale else centred
+    centred = _centred(scores)
+    return centred / (centred.std(1, keepdim=True) + GROUP_EPSILON) if scale else centred
 
 
 def leave_one_out(scores: Tensor) -> Tensor:
     """Scores [P, K] less the mean of the other answers to the same prompt (RLOO, 2402.14740, equation 7)."""
     K = scores.shape[1]
-    return (scores - scores.mean(1, keepdim=True)) * K / (K - 1)
+    return _centred(scores) * K / (K - 1)
+
+
+def _centred(scores: Tensor) -> Tensor:
+    # Rounding leaves the mean of equal scores a bit off, which a division by 1e-4 would make an advantage;
+    # less the first of them they are 0, and so is their mean.
+    scores = scores - scores[:, :1]
+    return scores - scores.mean(1, keepdim=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+LEAST_FACTOR = 0.1  # of one step, which would else turn the coefficient round where the horizon is short
 MOST_ERROR = 0.2  # by which one step may take the KL to be off its target, as a share
 
 
@@ -17,4 +18,4 @@ class KLControl:
         if not self._target:
             return
         error = min(max(kl / self._target - 1, -MOST_ERROR), MOST_ERROR)
-        self.coef *= 1 + error * answers / self._horizon
+        self.coef *= max(1 + error * answers / self._horizon, LEAST_FACTOR)

@@ -18,19 +18,18 @@ def clipped_policy_loss(
     log_ratio = logprobs - old_logprobs
     ratio = log_ratio.exp()
     clipped = ratio.clamp(1 - clip, 1 + clip)
-    losses = torch.maximum(-advantages * ratio, -advantages * clipped)
-    if weights is not None:
-        losses = losses * weights
+    free = -advantages * ratio
+    losses = torch.maximum(free, -advantages * clipped)
     with torch.no_grad():
         metrics = {
             "approx_kl": (ratio - 1 - log_ratio).sum(),  # k3: never negative, and unbiased
             "approx_kl_k1": -log_ratio.sum(),
-            "clip_fraction": (losses > -advantages * ratio).float().sum()
-            if weights is None
-            else ((ratio - 1).abs() > clip).float().sum(),
+            "clip_fraction": (losses > free).float().sum(),  # of tokens that the clip left no gradient
             "ratio": ratio.sum(),
             "ratio_square": ratio.square().sum(),
         }
+    if weights is not None:
+        losses = losses * weights
     return LossParts(losses.sum(), _count(losses), metrics)
 
 

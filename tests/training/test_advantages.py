@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import subprocess
+from pathlib import Path
 from statistics import fmean, pvariance, stdev
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from launching import TWO_PROCESSES, environment
 from torch import Tensor
 
 from bottega.training.advantages import gae, group_relative, leave_one_out, token_rewards, whiten
@@ -84,6 +87,30 @@ def test_rewards_are_the_kl_by_token_and_the_score_at_the_last(lengths: list[int
 
 
 @settings(max_examples=40, deadline=None)
+@given(_LENGTHS, st.integers(0, 9), st.data())
+def test_where_in_its_row_an_answer_stands_changes_nothing(
+    lengths: list[int], seed: int, data: st.DataObject
+) -> None:
+    arrays, mask = numbers(seed, lengths, 3)
+    shifts = data.draw(st.lists(st.integers(0, 4), min_size=len(lengths), max_size=len(lengths)))
+    moved = [torch.full((len(lengths), mask.shape[1] + 4), math.nan) for _ in arrays]
+    moved_mask = torch.zeros(len(lengths), mask.shape[1] + 4, dtype=torch.bool)
+    for i, (length, shift) in enumerate(zip(lengths, shifts, strict=True)):
+        moved_mask[i, shift : shift + length] = True
+        for one, other in zip(arrays, moved, strict=True):
+            other[i, shift : shift + length] = one[i, :length]
+    scores = torch.arange(1.0, len(lengths) + 1)
+
+    def found(x: list[Tensor], where: Tensor) -> list[Tensor]:
+        rewards = token_rewards(x[0], x[1], where, scores, kl_coef=0.3)
+        return [rewards, *gae(rewards, x[2], where, gamma=0.9, lam=0.8)]
+
+    for there, here in zip(found(moved, moved_mask), found(arrays, mask), strict=True):
+        assert torch.equal(there[moved_mask], here[mask])
+        assert not there[~moved_mask].any()
+
+
+@settings(max_examples=40, deadline=None)
 @given(_LENGTHS.filter(lambda found: sum(found) > 1), st.integers(0, 9))
 def test_whitening_uses_the_mask_and_the_biased_variance(lengths: list[int], seed: int) -> None:
     """CORRECTNESS 23."""
@@ -95,6 +122,39 @@ def test_whitening_uses_the_mask_and_the_biased_variance(lengths: list[int], see
     assert not found[~mask].any()
     kept = whiten(x, mask, shift_mean=False)
     assert kept[mask].tolist() == pytest.approx([(v - mean) / spread + mean for v in inside], abs=1e-4)
+
+
+_WHITEN_ON_ITS_SHARE = """
+import sys
+import torch
+from bottega.training.advantages import whiten
+from bottega.training.distributed import join_world
+
+folder, shares = sys.argv[1], [[0, 1, 2, 3], [4]]
+world = join_world(torch.device("cpu"))
+given = torch.load(f"{folder}/given.pt")
+rows = shares[world.rank]
+for shift_mean in (True, False):
+    found = whiten(given["x"][rows], given["mask"][rows], world, shift_mean=shift_mean)
+    torch.save(found, f"{folder}/{shift_mean}-{world.rank}.pt")
+"""
+
+
+@pytest.mark.parametrize("lengths", [[4, 1, 0, 6, 2], [4, 1, 3, 6, 0]], ids=["uneven", "one has none"])
+def test_whitening_on_two_processes_is_that_on_one(tmp_path: Path, lengths: list[int]) -> None:
+    """CORRECTNESS 23: the moments are global, however the tokens are spread over the processes."""
+    (x,), mask = numbers(7, lengths, 1)
+    x[4] += 3  # so that each share's own moments would be others
+    torch.save({"x": x, "mask": mask}, tmp_path / "given.pt")
+    program = tmp_path / "whiten.py"
+    program.write_text(_WHITEN_ON_ITS_SHARE)
+    command = [*TWO_PROCESSES, str(program), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300)
+    assert done.returncode == 0, done.stderr
+    for shift_mean in (True, False):
+        shares = [torch.load(tmp_path / f"{shift_mean}-{rank}.pt") for rank in (0, 1)]
+        alone = whiten(x, mask, shift_mean=shift_mean)
+        torch.testing.assert_close(torch.cat(shares), alone, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
@@ -133,7 +193,23 @@ def test_group_advantages_are_plain_loops(scores: list[list[float]]) -> None:
     for p, row in enumerate(given_scores.tolist()):
         for k, score in enumerate(row):
             others = [v for j, v in enumerate(row) if j != k]
-            assert float(left[p, k]) == pytest.approx(score - fmean(others), abs=1e-4)
-            assert float(centred[p, k]) == pytest.approx(score - fmean(row), abs=1e-4)
+            assert float(left[p, k]) == pytest.approx(score - fmean(others), abs=5e-6)
+            assert float(centred[p, k]) == pytest.approx(score - fmean(row), abs=5e-6)
             plain = (score - fmean(row)) / (stdev(row) + 1e-4)
-            assert float(scaled[p, k]) == pytest.approx(plain, abs=2e-3, rel=1e-3)
+            assert float(scaled[p, k]) == pytest.approx(plain, abs=5e-6)
+
+
+@given(st.floats(-1000, 1000, width=32, allow_subnormal=False), st.integers(2, 9))
+def test_answers_with_one_score_have_no_advantage_at_all(score: float, K: int) -> None:
+    """A mean that is off in its last bit would be divided by 1e-4 and teach noise."""
+    tied = torch.full((1, K), score)
+    for found in (group_relative(tied), group_relative(tied, scale=False), leave_one_out(tied)):
+        assert found.tolist() == [[0.0] * K]
+
+
+def test_the_deviation_of_a_group_is_the_one_that_trl_divides_by() -> None:
+    """CORRECTNESS 32: TRL's own function, in the expression of its GRPO trainer."""
+    trl = pytest.importorskip("trl.trainer.utils")
+    scores = torch.randn(5, 4, generator=torch.Generator().manual_seed(8))
+    theirs = (scores - scores.mean(1, keepdim=True)) / (trl.nanstd(scores, dim=1, keepdim=True) + 1e-4)
+    torch.testing.assert_close(group_relative(scores), theirs, atol=1e-6, rtol=0)
