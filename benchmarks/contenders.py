@@ -192,12 +192,13 @@ def peer_model(
 
 
 def peer_tokenizer() -> Any:
-    """A tokenizer for the trainer to hold; the examples are ids already."""
-    from tokenizers import Tokenizer, models
+    """A tokenizer for the trainer to hold: words t0, t1 .. with spaces between, where examples are no ids."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     vocabulary = {f"t{i}": i for i in range(SHAPE["vocab_size"])}
     base = Tokenizer(models.WordLevel(vocabulary, unk_token="t0"))
+    base.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=base, eos_token="t1", pad_token="t2", unk_token="t0")
 
 
@@ -221,8 +222,11 @@ CONTENDERS: dict[str, Callable[[Job], StepClock]] = {
 
 
 def main() -> None:
+    from benchmarks.preferring import PREFERRING
+
+    contenders = CONTENDERS | PREFERRING
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=CONTENDERS)
+    parser.add_argument("name", choices=contenders)
     parser.add_argument("folder", type=Path)
     for flag, kind in (("rows", int), ("context", int), ("steps", int), ("warmup", int), ("started", float)):
         parser.add_argument(f"--{flag}", type=kind, required=True)
@@ -231,7 +235,7 @@ def main() -> None:
     job = Job(
         given.folder, given.rows, given.context, given.precision, given.steps, given.warmup, given.started
     )
-    clock = CONTENDERS[given.name](job)
+    clock = contenders[given.name](job)
     found = {
         "step_s": clock.step_s[job.warmup :],
         "first_step_s": clock.first_step_s,

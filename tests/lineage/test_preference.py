@@ -1,0 +1,117 @@
+"""A family that learns from preference, built whole: a dataset made by a model, a judge, a better model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from recipes.tiny import Heard, tiny_options
+
+from bottega.data.frozen import FrozenDataset
+from bottega.data.records import Comparison
+from bottega.errors import UserError
+from bottega.lineage.build import build
+from bottega.lineage.card import read_card
+from bottega.lineage.home import Home
+from bottega.lineage.options import BuildOptions
+from bottega.lineage.recipe import load, parse
+from bottega.model.hub import is_scorer
+
+RECIPE = Path(__file__).parents[1] / "recipes" / "preference.toml"
+
+
+def options(where: Path) -> BuildOptions:
+    return tiny_options(where)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    made = Home(tmp_path_factory.mktemp("preference"))
+    report = build(load(RECIPE), made, options(made.root), Heard(), source=str(RECIPE))
+    assert not report.failed and not report.unscored, (report.failed, report.unscored)
+    return made
+
+
+def folder(home: Home, kind: str, name: str) -> Path:
+    (version,) = home.versions(kind, name)
+    return home.path(kind, name, version)
+
+
+def test_the_rankings_are_of_the_models_own_answers_but_for_a_fifth(home: Home) -> None:
+    dataset = FrozenDataset(folder(home, "dataset", "rankings"))
+    train = [r for r in dataset.records("train") if isinstance(r, Comparison)]
+    own = [one for one in train if one.answers[0].model == "talker"]
+    written = [one for one in train if one.answers[0].model == "school"]
+    assert len(own) == 96
+    assert 0 < len(written) <= len(train) / 5
+    for one in own:
+        assert len(one.answers) == 3
+        assert all(a.token_ids and a.logprobs and a.sampling == {"temperature": 1.0} for a in one.answers)
+        assert all(len(a.token_ids or ()) == len(a.logprobs or ()) for a in one.answers)
+        assert {ranking.labeler[:7] for ranking in one.rankings} == {"labeler"}
+    heldout = [r for r in dataset.records("heldout") if isinstance(r, Comparison)]
+    assert len(heldout) == 32
+    assert {r.labeler[:7] for one in heldout for r in one.rankings} == {"labeler", "strange"}
+    asked = {repr(one.messages) for one in train}
+    assert not asked & {repr(one.messages) for one in heldout}
+
+
+def test_the_judge_is_a_scorer_with_its_scores_and_says_nothing(home: Home) -> None:
+    where = folder(home, "model", "judge")
+    card = read_card(where)
+    assert is_scorer(where)
+    assert card.samples == ()
+    assert set(card.scores) == {
+        "pair-accuracy:rankings-heldout",
+        "pair-accuracy:rankings-unseen-labelers",
+        "brier:rankings-heldout",
+    }
+    accuracy = card.score("pair-accuracy:rankings-unseen-labelers")
+    assert accuracy is not None and 0 < accuracy.value < 1
+    assert accuracy.floors.keys() == {"length", "coin"}
+    assert "standard_error" in accuracy.details
+    assert card.report["answers"]["talker"] > card.report["answers"]["school"]
+
+
+def test_the_improved_model_is_held_against_its_rival_and_names_both_parents(home: Home) -> None:
+    card = read_card(folder(home, "model", "improved"))
+    assert [parent.name for parent in card.parents] == ["talker", "judge"]
+    won = card.score("win-rate@talker:preference-prompts")
+    assert won is not None and won.n == 48  # both languages
+    assert won.details.keys() >= {"by_true_quality", "at_equal_length", "length"}
+    assert card.report["judged_by"] == "the training reward itself"
+    assert {use.dataset for use in card.data} == {"prompts"}
+
+
+def test_a_second_build_makes_nothing_and_another_temperature_makes_what_follows_anew(
+    home: Home, tmp_path: Path
+) -> None:
+    again = build(load(RECIPE), home, options(home.root), Heard(), source=str(RECIPE))
+    assert not again.built
+    text = RECIPE.read_text(encoding="utf-8").replace("answers = 3", "answers = 3\ntemperature = 0.9")
+    changed = parse(text, str(RECIPE))
+    report = build(changed, home, replace(options(home.root), evaluate=False), Heard(), source=str(RECIPE))
+    assert [str(node) for node in report.built] == ["dataset rankings", "model judge", "model improved"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('parent = "talker"\ndata = ["prompts", "graded"]', 'parent = "talkr"\ndata = ["prompts"]', "talker"),
+        ("answers = 3", "answers = 1", "greater than or equal to 2"),
+        ("answers = 3", "anwsers = 3", "did you mean 'answers'"),
+        ("answers = 3", "written_share = 0.5", "less than or equal to 0.2"),
+        (
+            'parent = "reader"\ndata = ["talks"]',
+            'parent = "reader"\ndata = ["talks", "rankings"]',
+            "cannot be its own ancestor",
+        ),
+    ],
+)
+def test_a_collection_that_cannot_be_is_named_with_its_line(old: str, new: str, message: str) -> None:
+    text = RECIPE.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    with pytest.raises(UserError, match=r"preference.toml:\d+.*") as caught:
+        parse(text.replace(old, new), "preference.toml")
+    assert message in str(caught.value)
