@@ -74,7 +74,10 @@ def _answers(draw: Draw, accepted: tuple[str, ...]) -> list[_Written]:
 
 def _comparison(draw: Draw) -> tuple[Prompt, list[_Written]]:
     asked, made = asked_for_ranking(draw)
-    return Prompt((Message("user", asked),), Check("exact", made.accepted)), _answers(draw, made.accepted)
+    fresh = draw.fresh
+    answers = _answers(draw, made.accepted)
+    draw.fresh = fresh  # an answer to another question may be held out: that makes no held-out request
+    return Prompt((Message("user", asked),), Check("exact", made.accepted)), answers
 
 
 def _register(language: Language) -> None:

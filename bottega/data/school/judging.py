@@ -106,14 +106,23 @@ class Labeler:
         return Ranking(self.name, tuple(tuple(sorted(tier)) for tier in tiers), all_bad, "simulated")
 
 
-# noise, length taste, politeness taste: of five, one is careless and one very careful.
-_KINDS = (
-    (0.05, 0.00, 0.00),
-    (0.10, 0.04, -0.04),
-    (0.10, -0.04, 0.04),
-    (0.15, 0.02, 0.02),
-    (0.40, -0.02, -0.02),
-)
+# noise, length taste, politeness taste: of five, one is careless and one very careful. Strangers are others.
+_KINDS: dict[Pool, tuple[tuple[float, float, float], ...]] = {
+    "training": (
+        (0.05, 0.00, 0.00),
+        (0.10, 0.04, -0.04),
+        (0.10, -0.04, 0.04),
+        (0.15, 0.02, 0.02),
+        (0.40, -0.02, -0.02),
+    ),
+    "independent": (
+        (0.08, -0.03, 0.05),
+        (0.08, 0.05, 0.00),
+        (0.12, 0.00, -0.05),
+        (0.20, -0.02, -0.03),
+        (0.30, 0.00, 0.03),
+    ),
+}
 
 
 def labelers(world_seed: int, pool: Pool) -> tuple[Labeler, ...]:
@@ -121,5 +130,5 @@ def labelers(world_seed: int, pool: Pool) -> tuple[Labeler, ...]:
     called = "labeler" if pool == "training" else "stranger"
     return tuple(
         Labeler(f"{called}-{number}", world_seed, noise, TIE_WIDTH, length, politeness)
-        for number, (noise, length, politeness) in enumerate(_KINDS, start=1)
+        for number, (noise, length, politeness) in enumerate(_KINDS[pool], start=1)
     )

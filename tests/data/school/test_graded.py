@@ -11,8 +11,9 @@ import pytest
 from bottega.data.comparisons import ordered_pairs
 from bottega.data.frozen import FrozenDataset, freeze
 from bottega.data.records import Comparison, Prompt
-from bottega.data.school.draw import fresh_item
+from bottega.data.school.draw import Draw, fresh_item
 from bottega.data.school.graded import _comparison, _Written
+from bottega.data.school.instructions import asked_for_ranking
 from bottega.data.school.judging import _POLITE, _words, labelers, quality
 from bottega.data.school.registry import PARTS, Language, records, world
 from bottega.data.school.world import Split, World
@@ -96,6 +97,19 @@ def test_labelers_are_right_about_real_gaps_as_often_as_they_are_careful(pool: s
     *others, careless = share.values()
     assert min(others) > careless + 0.02
     assert careless > 0.75
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_heldout_comparison_is_held_out_by_its_request_and_not_by_its_answers(language: Language) -> None:
+    """CORRECTNESS 5."""
+    name = f"comparisons-{language}"
+    heldout = comparisons(name, 2000, "heldout")
+    for i, one in enumerate(heldout):
+        alone = Draw(world(5), name, "heldout", i, language)
+        asked, _ = asked_for_ranking(alone)
+        assert alone.fresh or asked != one.messages[0].content
+    trained = {one.messages for one in comparisons(name, 8000)}
+    assert not trained & {one.messages for one in heldout}
 
 
 def test_comparisons_survive_freezing(tmp_path: Path) -> None:
