@@ -16,6 +16,10 @@ from bottega.evals.score import Score
 from bottega.lineage.home import read_json, write_json
 from bottega.lineage.recipe import Role, Text
 
+FIGURES = (  # of learning from preference, beside the loss
+    *("score", "kl", "length", "entropy", "ended", "explained_variance", "clip_fraction"),
+    *("accuracy", "margin"),
+)
 CURVE_POINTS = 200
 
 
@@ -103,7 +107,7 @@ class Card(_Part):
         default_factory=dict, description="seconds, tokens, FLOPs with ancestors"
     )
     metrics: dict[str, float] = {}
-    curves: dict[str, list[float]] = Field(default_factory=dict, description="tokens and loss, thinned")
+    curves: dict[str, list[float]] = Field(default_factory=dict, description="tokens and figures, thinned")
     report: dict[str, Any] = {}
     scores: dict[str, dict[str, Any]] = {}
     score_settings: dict[str, str] = Field(
@@ -208,7 +212,8 @@ def merge_licences(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def thin_curves(metrics: Path) -> dict[str, list[float]]:
-    """The training loss over tokens from a metrics.jsonl, thinned to a few hundred points."""
+    """The loss over tokens from a metrics.jsonl, and the figures of :data:`FIGURES` that every line has,
+    thinned to a few hundred points."""
     if not metrics.is_file():
         return {}
     rows = []
@@ -218,7 +223,10 @@ def thin_curves(metrics: Path) -> dict[str, list[float]]:
         except json.JSONDecodeError:  # a run killed while it wrote leaves half a line
             continue
         if isinstance(row, dict) and "loss" in row and "tokens" in row:
-            rows.append((float(row["tokens"]), float(row["loss"])))
+            rows.append(row)
     step = max(1, -(-len(rows) // CURVE_POINTS))
     kept = rows[::step] + rows[-1:] if rows and (len(rows) - 1) % step else rows[::step]
-    return {"tokens": [tokens for tokens, _ in kept], "loss": [loss for _, loss in kept]} if kept else {}
+    if not kept:
+        return {}
+    names = ("tokens", "loss", *(name for name in FIGURES if all(name in row for row in kept)))
+    return {name: [float(row[name]) for row in kept] for name in names}

@@ -3,34 +3,72 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from bottega.lineage.card import Card
 
+COLUMNS = 3
+TITLES = {
+    "loss": "training loss (nats a token)",
+    "score": "score",
+    "kl": "KL of an answer (nats)",
+    "length": "length (tokens)",
+    "entropy": "entropy (nats a token)",
+    "ended": "share of answers that ended",
+    "explained_variance": "explained variance of the values",
+    "clip_fraction": "clipped tokens",
+    "accuracy": "agreement with the labelers",
+    "margin": "margin of the preferred answer",
+}
+
 
 def draw_curves(card: Card, path: Path) -> None:
-    """Loss over tokens, the raw line quiet and a running mean over it; PNG or SVG by the suffix."""
+    """Each figure over tokens, the raw line quiet and a running mean over it; PNG or SVG by the suffix.
+
+    Where there is more than the loss, the figures stand in rows of three, and a loss of PPO, which says
+    nothing, is left out.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter
+
+    names = [name for name in card.curves if name != "tokens"]
+    if "score" in names:
+        names.remove("loss")
+    columns = min(COLUMNS, len(names))
+    rows = -(-len(names) // columns)
+    size = (6.4, 3.0) if len(names) == 1 else (3.4 * columns, 2.2 * rows + 0.3)
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    heading = f"{card.name}: {card.stage}"
+    for number, axes in enumerate(panels.flat):
+        if number >= len(names):
+            axes.set_visible(False)
+            continue
+        name = names[number]
+        _draw(axes, card.curves["tokens"], card.curves[name], TITLES.get(name, name))
+        axes.set_title(
+            heading if number == 0 else "", loc="left", fontsize=10, fontweight="bold", color="#1d2126"
+        )
+    figure.savefig(path)
+
+
+def _draw(axes: Any, tokens: list[float], values: list[float], title: str) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     from bottega.lineage.readme import quantity
 
-    tokens, loss = card.curves["tokens"], card.curves["loss"]
-    figure = Figure(figsize=(6.4, 3.0), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.plot(tokens, loss, color="#9db8d9", lw=0.9)
-    axes.plot(tokens, _running_mean(loss), color="#2b5d9e", lw=1.8)
+    axes.plot(tokens, values, color="#9db8d9", lw=0.9)
+    axes.plot(tokens, _running_mean(values), color="#2b5d9e", lw=1.8)
     axes.set_xlabel("tokens", fontsize=8, color="#4b5563")
-    axes.set_ylabel("training loss (nats a token)", fontsize=8, color="#4b5563")
-    axes.set_title(f"{card.name}: {card.stage}", loc="left", fontsize=10, fontweight="bold", color="#1d2126")
+    axes.set_ylabel(title, fontsize=8, color="#4b5563")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value)))
     axes.tick_params(labelsize=7.5, length=2, colors="#4b5563")
     axes.grid(color="#e5e7eb", lw=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    figure.savefig(path)
 
 
 def _running_mean(values: list[float], decay: float = 0.9) -> list[float]:

@@ -233,6 +233,25 @@ def test_curves_are_thinned_and_keep_their_ends(tmp_path: Path) -> None:
     assert len(curves["tokens"]) <= 201
 
 
+def test_curves_of_learning_from_preference_have_its_figures_and_are_drawn(
+    family: Path, tmp_path: Path
+) -> None:
+    """CORRECTNESS 28: what is logged at every step is drawn into the card."""
+    from bottega.lineage.curves import draw_curves
+
+    file = tmp_path / "metrics.jsonl"
+    figures = {"score": 0.5, "kl": 0.1, "entropy": 1.0, "heldout_score": 0.0}
+    rows = ({"step": n, "tokens": n, "loss": 0.0, **figures} for n in range(1, 9))
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    curves = thin_curves(file)
+    assert set(curves) == {"tokens", "loss", "score", "kl", "entropy"}
+    home = Home(family)
+    card = read_card(home.path("model", "davinci", home.versions("model", "davinci")[0]))
+    draw_curves(card.model_copy(update={"curves": curves}), tmp_path / "curves.svg")
+    drawn = (tmp_path / "curves.svg").read_text(encoding="utf-8")
+    assert drawn.count('id="axes_') == 3  # a policy's loss says nothing
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")]
 )
