@@ -46,10 +46,10 @@ def draw_curves(card: Card, path: Path) -> None:
             axes.set_visible(False)
             continue
         name = names[number]
-        _draw(axes, card.curves["tokens"], card.curves[name], TITLES.get(name, name))
-        axes.set_title(
-            heading if number == 0 else "", loc="left", fontsize=10, fontweight="bold", color="#1d2126"
-        )
+        title = TITLES[name] if name != "loss" or "accuracy" not in names else "training loss (nats a prompt)"
+        _draw(axes, card.curves["tokens"], card.curves[name], title)
+        if number == 0:
+            axes.set_title(heading, loc="left", fontsize=10, fontweight="bold", color="#1d2126")
     figure.savefig(path)
 
 
