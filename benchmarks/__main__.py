@@ -9,7 +9,7 @@ import torch
 
 for name in ("tokenizer", "generate", "llamacpp"):
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
-for name in ("train", "sft", "preference"):
+for name in ("train", "sft", "preference", "ppo"):
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]], check=True)
 if torch.cuda.is_available():
     subprocess.run([sys.executable, "-m", "benchmarks.gpu", "train", "--peer"], check=True)

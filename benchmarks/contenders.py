@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import resource
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class StepClock:
         self.started = started
         self.first_step_s = 0.0
         self.step_s: list[float] = []
+        self.parts: dict[str, list[float]] = {}  # what each step is made of, where that is told
 
     def add(self, seconds: float) -> None:
         if not self.step_s:
@@ -240,6 +242,7 @@ def main() -> None:
         "step_s": clock.step_s[job.warmup :],
         "first_step_s": clock.first_step_s,
         "peak_memory_bytes": peak_memory_bytes(),
+        "parts": {part: statistics.median(s[job.warmup :]) for part, s in clock.parts.items()},
     }
     print("RESULT " + json.dumps(found), flush=True)
 

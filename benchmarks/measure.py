@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ class Measured:
     step_s: list[float]
     first_step_s: float
     peak_memory_bytes: int
+    parts: dict[str, float] = field(default_factory=dict)  # median seconds of a step's parts
 
     @property
     def median_s(self) -> float:
@@ -96,6 +97,7 @@ def _together(results: list[Measured]) -> Measured:
         [seconds for result in results for seconds in result.step_s],
         statistics.median(result.first_step_s for result in results),
         max(result.peak_memory_bytes for result in results),
+        {part: statistics.median(result.parts[part] for result in results) for part in results[0].parts},
     )
 
 

@@ -184,11 +184,169 @@ def trl(job: Job, *, direct: bool, compiled: bool) -> StepClock:
     return clock
 
 
+ANSWERS, ANSWER_TOKENS, TO_A_PROMPT = 32, 128, 4  # of a step of learning by trial
+
+
+def prompts(job: Job) -> list[list[int]]:
+    """The prompts of all steps, one after the other."""
+    every = comparisons(job.folder)
+    count = (job.warmup + job.steps) * ANSWERS // TO_A_PROMPT
+    return [every[i % len(every)]["prompt"] for i in range(count)]
+
+
+def ppo_ours(job: Job, *, ptx: bool) -> StepClock:
+    """The product's own run of PPO: engine, four networks, telemetry."""
+    import os
+    import random
+
+    import torch
+    from rich.console import Console
+
+    from bottega.data.batches import Batch
+    from bottega.data.records import Message, Origin
+    from bottega.data.tokenizer import Tokenizer
+    from bottega.model.config import preset
+    from bottega.model.decoder import Decoder
+    from bottega.model.init import initialise
+    from bottega.model.scorer import scorer_from
+    from bottega.stages.policy_knobs import PpoConfig
+    from bottega.stages.policy_networks import Networks, Rates, frozen, logprobs_of
+    from bottega.stages.ppo import Cadence, PpoRun
+    from bottega.stages.prompts import Prompts
+    from bottega.stages.rewards import Asked, ModelReward
+    from bottega.training.compilation import compile_model
+    from bottega.training.distributed import ALONE
+    from bottega.training.interrupt import StopRequest
+    from bottega.training.learner import Learner
+    from bottega.training.precision import choose_precision
+    from bottega.training.telemetry import Telemetry
+
+    clock = StepClock(job.started)
+
+    class Clocked(Telemetry):
+        def step(self, record: dict[str, Any]) -> None:
+            super().step(record)
+            clock.add(record["step_s"])
+            for part in ("sample_s", "score_s", "update_s"):
+                clock.parts.setdefault(part.removesuffix("_s"), []).append(record[part])
+
+    class Text:
+        """Rows of random tokens for the mix."""
+
+        def batch(self, step: int, *where: int) -> Batch:
+            batch = Batch.padding(8, job.context)
+            batch.tokens[:], batch.targets[:] = step % 97 + 5, step % 97 + 6
+            batch.weights[:], batch.segments[:] = 1.0, 1
+            batch.positions[:] = range(job.context)
+            return batch
+
+    draw = random.Random(0)
+    words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=draw.randint(3, 9))) for _ in range(20_000)]
+    tokenizer = Tokenizer.train([" ".join(words)] * 2, 8192)
+    model = initialise(Decoder(preset("13.8M", family="llama", max_positions=1024)), 0)
+    precision = choose_precision("cpu", job.precision)  # type: ignore[arg-type]
+    rates = Rates("adamw", 1e-5, 1e-3, 0.0, 1.0)
+    judge, reference = frozen(scorer_from(model, 1), precision.dtype), frozen(model, precision.dtype)
+    policy = Learner(model, rates, precision.dtype, ALONE)
+    value = Learner(scorer_from(judge, 1), rates, precision.dtype, ALONE)
+    for network in (policy.model, value.model, judge, reference):
+        compile_model(network)
+    reward = ModelReward(judge)
+    networks = Networks(
+        policy, value, lambda micro: logprobs_of(reference, micro, 1.0), reward, reward, tokenizer,
+        torch.device("cpu"), precision, compiled=True, judged_apart=False,
+    )  # fmt: skip
+    config = PpoConfig.parse(
+        {
+            "steps": job.warmup + job.steps,
+            "batch_prompts": ANSWERS // TO_A_PROMPT,
+            "answers_per_prompt": TO_A_PROMPT,
+            "max_new_tokens": ANSWER_TOKENS,
+            "context": 1024,
+            "no_end_score": "own",
+            "eval_prompts": 0,
+            "min_score_spread": 0.0,
+            "ptx_coef": 1.0 if ptx else 0.0,
+        }
+    )
+    asked = [Asked(ids, (Message("user", "-"),), None, Origin("draw")) for ids in prompts(job)]
+    run_dir = job.folder / f"run-{os.getpid()}"
+    run = PpoRun(
+        networks,
+        Prompts(asked, [], ()),
+        Text() if ptx else None,  # type: ignore[arg-type]
+        config,
+        run_dir,
+        Cadence(0, 0, 0.0),
+        Clocked(run_dir, console=Console(quiet=True), shown=("score",)),
+    )
+    with StopRequest() as stop:
+        run.run(stop, resume=False)
+    run.engine.close()
+    return clock
+
+
+def rloo_trl(job: Job) -> StepClock:
+    """TRL's RLOOTrainer as its documentation has it, with a reward model of the same shape."""
+    import torch
+    from datasets import Dataset
+    from transformers import LlamaForSequenceClassification, TrainerCallback
+    from trl import RLOOConfig, RLOOTrainer
+
+    clock = StepClock(job.started)
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        began = 0.0
+
+        def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+            self.began = time.perf_counter()
+
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            clock.add(time.perf_counter() - self.began)
+
+    model = peer_model(1024, use_cache=True)
+    judge_config = peer_model(1024).config
+    judge_config.num_labels, judge_config.pad_token_id = 1, 2
+    torch.manual_seed(0)
+    tokenizer = peer_tokenizer()
+    dataset = Dataset.from_list([{"prompt": "".join(f" t{i}" for i in ids)} for ids in prompts(job)])
+    config = RLOOConfig(
+        output_dir=str(job.folder / "rloo"),
+        per_device_train_batch_size=ANSWERS,
+        num_generations=TO_A_PROMPT,
+        max_completion_length=ANSWER_TOKENS,
+        beta=0.05,
+        max_steps=job.warmup + job.steps,
+        learning_rate=1e-5,
+        bf16=job.precision == "bfloat16",
+        use_cpu=True,
+        gradient_checkpointing=False,
+        logging_strategy="no",
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+    )
+    trainer = RLOOTrainer(
+        model,
+        reward_funcs=LlamaForSequenceClassification(judge_config),
+        args=config,
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        reward_processing_classes=tokenizer,
+        callbacks=[Clock()],
+    )
+    trainer.train()
+    return clock
+
+
 PREFERRING: dict[str, Callable[[Job], StepClock]] = {
     "reward-ours": lambda job: ours(job, direct=False),
     "reward-trl": lambda job: trl(job, direct=False, compiled=False),
     "reward-trl-compiled": lambda job: trl(job, direct=False, compiled=True),
     "dpo-ours": lambda job: ours(job, direct=True),
     "dpo-trl": lambda job: trl(job, direct=True, compiled=False),
+    "ppo-ours": lambda job: ppo_ours(job, ptx=False),
+    "ppo-ours-ptx": lambda job: ppo_ours(job, ptx=True),
+    "rloo-trl": rloo_trl,
     "dpo-trl-compiled": lambda job: trl(job, direct=True, compiled=True),
 }

@@ -117,7 +117,7 @@ class GroupRun(PolicyRun):
 
 
 @dataclass(frozen=True)
-class _Cadence:
+class Cadence:
     """When a run saves."""
 
     seed: int
@@ -166,7 +166,7 @@ def improve(
     from bottega.training.telemetry import Telemetry
 
     options, run_dir = inputs.run, run_folder(inputs)
-    cadence = _Cadence(seed, options.checkpoint_every_steps, options.checkpoint_every_s)
+    cadence = Cadence(seed, options.checkpoint_every_steps, options.checkpoint_every_s)
     console = Console(stderr=True, quiet=not options.progress)
     with (
         Telemetry(
