@@ -246,9 +246,10 @@ def ppo_ours(job: Job, *, ptx: bool) -> StepClock:
     model = initialise(Decoder(preset("13.8M", family="llama", max_positions=1024)), 0)
     precision = choose_precision("cpu", job.precision)  # type: ignore[arg-type]
     rates = Rates("adamw", 1e-5, 1e-3, 0.0, 1.0)
-    judge, reference = frozen(scorer_from(model, 1), precision.dtype), frozen(model, precision.dtype)
+    reward_model = scorer_from(model, 1)
+    judge, reference = frozen(reward_model, precision.dtype), frozen(model, precision.dtype)
     policy = Learner(model, rates, precision.dtype, ALONE)
-    value = Learner(scorer_from(judge, 1), rates, precision.dtype, ALONE)
+    value = Learner(scorer_from(reward_model, 1), rates, precision.dtype, ALONE)
     for network in (policy.model, value.model, judge, reference):
         compile_model(network)
     reward = ModelReward(judge)
@@ -304,7 +305,8 @@ def rloo_trl(job: Job) -> StepClock:
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
             clock.add(time.perf_counter() - self.began)
 
-    model = peer_model(1024, use_cache=True)
+    policy = job.folder / "policy"  # the trainer reads its reference from where the policy is
+    peer_model(1024, use_cache=True).save_pretrained(policy)
     judge_config = peer_model(1024).config
     judge_config.num_labels, judge_config.pad_token_id = 1, 2
     torch.manual_seed(0)
@@ -327,7 +329,7 @@ def rloo_trl(job: Job) -> StepClock:
         disable_tqdm=True,
     )
     trainer = RLOOTrainer(
-        model,
+        str(policy),
         reward_funcs=LlamaForSequenceClassification(judge_config),
         args=config,
         train_dataset=dataset,
