@@ -12,9 +12,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import TypeVar
 
 from bottega.data.records import Document, Labelled, Message, Record
 
+T = TypeVar("T")
 KEY_BYTES = 16
 
 # Bytes are folded and stripped in one C pass, some ten times faster than text.
@@ -94,3 +96,10 @@ def prompt_text(messages: Sequence[Message]) -> str:
         if message.role == "user":
             said.append(message.content)
     return "\n".join(said) if said else "\n".join(message.content for message in messages)
+
+
+def evenly(items: Sequence[T], count: int) -> list[T]:
+    """``count`` of the items in their order, spread over all of them; all where there are no more."""
+    if count >= len(items):
+        return list(items)
+    return [items[i * len(items) // count] for i in range(count)]

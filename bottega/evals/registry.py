@@ -162,6 +162,7 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
 def score_judge(name: str, scorer: Scorer, tokenizer: Tokenizer, options: EvalOptions) -> Score:
     """Run one evaluation of a reward model. Raises ``UserError`` for an unknown name."""
     from bottega.data.frozen import FrozenDataset
+    from bottega.data.splits import evenly
     from bottega.evals.rankings import brier, of_labelers, pair_accuracy, read_rankings
 
     (name,) = _single(name, options)
@@ -170,7 +171,7 @@ def score_judge(name: str, scorer: Scorer, tokenizer: Tokenizer, options: EvalOp
     if kind not in OF_RANKINGS or dataset is None:
         return missing_score(name, "it asks for answers, and a reward model gives none")
     folder = options.datasets[dataset]
-    heldout = islice(FrozenDataset(folder).records("heldout"), options.cases)
+    heldout = evenly(list(FrozenDataset(folder).records("heldout")), options.cases)
     strangers = what.endswith("-unseen-labelers")
     chosen = of_labelers(heldout, _labelers(folder), strangers=strangers)
     context = options.context or scorer.config.max_positions

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bottega.data.records import Comparison, Conversation, Message, Prompt, Rated, Record
+from bottega.data.splits import evenly
 from bottega.errors import UserError
 from bottega.stages.base import DatasetInput, DataUse, StageInputs
 from bottega.stages.rewards import Asked
@@ -75,6 +76,11 @@ def read_prompts(
     for entry in inputs.datasets:
         if entry.role == "replay":
             continue
+        if entry.weight != 1.0:
+            raise UserError(
+                f"{inputs.out.name}: dataset {entry.name} has weight {entry.weight}: all prompts are asked "
+                "equally often; leave `weight` out"
+            )
         dataset = FrozenDataset(entry.folder)
         skipped: Counter[str] = Counter()
         found = list(_asked(dataset, entry, "train", tokenizer, longest, skipped, without))
@@ -84,7 +90,7 @@ def read_prompts(
     if not train:
         why = ", ".join(f"{n} {reason}" for one in use for reason, n in one.skipped.items()) or "no dataset"
         raise UserError(f"{inputs.out.name}: there is nothing to ask: {why}")
-    return Prompts(train, apart if heldout is None else apart[:heldout], tuple(use))
+    return Prompts(train, apart if heldout is None else evenly(apart, heldout), tuple(use))
 
 
 def prompt_of(record: Record) -> tuple[Message, ...]:

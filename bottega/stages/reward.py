@@ -13,6 +13,7 @@ from pydantic import Field
 from bottega.data.comparisons import Judged, JudgedCounts, encode_judged
 from bottega.data.records import Comparison, Conversation, Rated
 from bottega.errors import UserError
+from bottega.evals.rankings import labelers_of, of_labelers
 from bottega.stages.base import DatasetInput, DataUse, StageConfig, StageInputs, StageResult, register
 from bottega.stages.knobs import OptimizerConfig
 
@@ -166,7 +167,7 @@ def read_judged(inputs: StageInputs, tokenizer: Tokenizer, config: PreferenceCon
         found = list(encode_judged(tokenizer, judged, config.context, own, reliability=reliability))
         shown = [_as_rated(r) for r in records if isinstance(r, Conversation)]
         reference += encode_judged(tokenizer, filter(None, shown), config.context, JudgedCounts())
-        apart = [r for r in _of(entry, dataset, "heldout") if isinstance(r, Comparison | Rated)]
+        apart = _by_known(list(_of(entry, dataset, "heldout")), labelers_of(records))
         heldout += encode_judged(tokenizer, apart, config.context, JudgedCounts())
         train += found
         use.append(_use(entry, dataset, records, found, own))
@@ -181,6 +182,13 @@ def _of(entry: DatasetInput, dataset: FrozenDataset, split: Literal["train", "he
     for source in dataset.manifest.sources:
         if not entry.sources or source.uri in entry.sources:
             yield from dataset.records(split, source=source.uri)
+
+
+def _by_known(heldout: Sequence[Any], labelers: frozenset[str]) -> list[Comparison | Rated]:
+    """What was held out, as those judged it who are learned from: strangers have no say in what is kept."""
+    known = of_labelers(heldout, labelers, strangers=False)
+    rated = [r for r in heldout if isinstance(r, Rated)]
+    return [*(known or (r for r in heldout if isinstance(r, Comparison))), *rated]
 
 
 def _as_rated(record: Conversation) -> Rated | None:

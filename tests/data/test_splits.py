@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from hypothesis import example, given
@@ -18,7 +19,7 @@ from bottega.data.records import (
     Ranking,
     Rated,
 )
-from bottega.data.splits import content_key, is_heldout, key_is_heldout, normalised
+from bottega.data.splits import content_key, evenly, is_heldout, key_is_heldout, normalised
 from tests.data.files import EVERYTHING, documents, read, write_jsonl
 
 TRICKY = st.text(
@@ -100,3 +101,16 @@ def test_no_content_is_on_both_sides_whatever_file_spacing_or_order_it_has(tmp_p
     train, heldout = sides
     assert not train & heldout
     assert len(train | heldout) == 2000 and 300 < len(heldout) < 500
+
+
+@given(st.lists(st.integers(), max_size=40), st.integers(1, 50))
+def test_evenly_keeps_the_order_and_reaches_over_all(items: list[int], count: int) -> None:
+    found = evenly(items, count)
+    assert len(found) == min(count, len(items))
+    places = list(range(len(items)))
+    chosen = evenly(places, count)
+    assert chosen == sorted(set(chosen))
+    assert found == [items[i] for i in chosen]
+    if count < len(items):
+        gaps = {b - a for a, b in pairwise(chosen)}
+        assert not gaps or max(gaps) - min(gaps) <= 1

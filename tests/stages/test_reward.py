@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bottega import stages
 from bottega.data.comparisons import Judged, JudgedCounts, encode_judged
 from bottega.data.frozen import FrozenDataset, Part
-from bottega.data.records import Answer, Comparison, Conversation, Rated
+from bottega.data.records import Answer, Comparison, Conversation, Message, Ranking, Rated
 from bottega.data.tokenizer import Tokenizer
 from bottega.errors import UserError
 from bottega.evals.scoring import score_answers
@@ -145,3 +145,25 @@ def test_a_tokenizer_that_is_not_the_parents_is_refused(
     inputs = workshop.inputs(tmp_path, workshop.dataset("rankings"), parent=base_model)
     with pytest.raises(UserError, match="is not that of the parent"):
         stage.run(stage.Config.parse(SMALL), replace(inputs, tokenizer=other), 0)
+
+
+def test_strangers_have_no_say_in_which_weights_are_kept() -> None:
+    """CORRECTNESS 14: who ranks nothing in training is kept for measuring alone."""
+    from bottega.stages.reward import _by_known
+
+    answers = (Answer(Message("assistant", "a")), Answer(Message("assistant", "b")))
+    ann, zoe = Ranking("ann", ((0,), (1,))), Ranking("zoe", ((1,), (0,)))
+    asked = (Message("user", "which?"),)
+    both, stranger = Comparison(asked, answers, (ann, zoe)), Comparison(asked, answers, (zoe,))
+    kept = _by_known([both, stranger], frozenset({"ann"}))
+    assert [one.rankings for one in kept if isinstance(one, Comparison)] == [(ann,)]
+    assert _by_known([stranger], frozenset({"ann"})) == [stranger]  # nobody else is there to ask
+
+
+def test_a_weight_is_refused_where_every_record_counts_the_same(
+    workshop: Workshop, base_model: Path, tmp_path: Path
+) -> None:
+    stage = stages.get("reward")
+    inputs = workshop.inputs(tmp_path, workshop.dataset("rankings", weight=2.0), parent=base_model)
+    with pytest.raises(UserError, match=r"has weight 2.0: here all records are read equally often"):
+        stage.run(stage.Config.parse(SMALL), inputs, 0)
