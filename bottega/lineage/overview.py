@@ -53,6 +53,7 @@ class Pace:
     tokens: int
     tokens_per_s: float
     loss: float
+    whole: int = 0  # tokens when all steps are done, by those of the steps so far
 
 
 @dataclass
@@ -171,7 +172,7 @@ class Overview:
             if line.state in ("running", "waiting"):
                 left += line.budget
                 unbuilt += 1
-            pace = read_pace(line.run) if line.state == "running" else None
+            pace = _pace_of(line)
             if pace and pace.tokens_per_s > 0:
                 speed += pace.tokens_per_s
                 paced += 1
@@ -183,7 +184,7 @@ class Overview:
     def _report_lines(self) -> None:
         while not self._stop.wait(LINE_EVERY_S):
             for node, line in list(self._lines.items()):
-                pace = read_pace(line.run) if line.state == "running" else None
+                pace = _pace_of(line)
                 if pace:
                     left = self._seconds_left()
                     whole = f"; the family about {duration(left)}" if left else ""
@@ -243,13 +244,13 @@ class Overview:
     def _bar(self, line: _Line) -> RenderableType:
         from rich.progress_bar import ProgressBar
 
-        pace = read_pace(line.run) if line.state == "running" else None
+        pace = _pace_of(line)
         done = line.budget if line.state in ("built", "found", "evaluating") else pace.tokens if pace else 0
         return ProgressBar(total=max(1, line.budget), completed=min(done, line.budget) or 0)
 
     def _note(self, line: _Line) -> str:
         if line.state == "running":
-            pace = read_pace(line.run)
+            pace = _pace_of(line)
             if not pace:
                 return "starting"
             left = max(0.0, line.budget - pace.tokens) / max(1e-6, pace.tokens_per_s)
@@ -259,6 +260,14 @@ class Overview:
         if line.state == "waiting":
             return f"{quantity(line.budget)} tokens" if line.budget else ""
         return line.note
+
+
+def _pace_of(line: _Line) -> Pace | None:
+    """How far a model at work is; one whose recipe names no tokens gets its number by this."""
+    pace = read_pace(line.run) if line.state == "running" else None
+    if pace and not line.budget:
+        line.budget = pace.whole
+    return pace
 
 
 def read_pace(run: Path | None) -> Pace | None:
@@ -275,7 +284,9 @@ def read_pace(run: Path | None) -> Pace | None:
     for line in reversed(lines):
         try:
             row = json.loads(line)
-            return Pace(int(row["tokens"]), float(row["tokens_per_s"]), float(row["loss"]))
+            tokens = int(row["tokens"])
+            whole = round(tokens / row["step"] * row.get("steps", 0)) if row.get("step") else 0
+            return Pace(tokens, float(row["tokens_per_s"]), float(row["loss"]), whole)
         except (ValueError, KeyError, TypeError):
             continue
     return None

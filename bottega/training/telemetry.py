@@ -74,7 +74,7 @@ class Telemetry:
         if self.quiet:
             return
         with self._file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps(record | {"steps": self._total}) + "\n")
         self._board.add(record)
         figures = ", ".join(f"{name} {record[name]:.3f}" for name in self._shown)
         speed = f"{record['tokens_per_s']:,.0f}"

@@ -28,12 +28,12 @@ DAVINCI, CHAT = Node("model", "davinci"), Node("model", "text-davinci")
 CODE, SCRATCH = Node("model", "code-davinci"), Node("model", "text-davinci-scratch")
 
 
-def running(tmp_path: Path, tokens: int) -> Path:
+def running(tmp_path: Path, tokens: int, **more: int) -> Path:
     """A run folder as it looks in the middle of training."""
     folder = tmp_path / "run"
     (folder / "work" / "train").mkdir(parents=True)
     rows = [
-        {"step": step, "tokens": step * 512, "loss": 4.0 - step / 10, "tokens_per_s": 1024.0}
+        {"step": step, "tokens": step * 512, "loss": 4.0 - step / 10, "tokens_per_s": 1024.0, **more}
         for step in range(1, tokens // 512 + 1)
     ]
     text = (
@@ -47,6 +47,18 @@ def test_the_pace_is_the_last_whole_line(tmp_path: Path) -> None:
     pace = read_pace(running(tmp_path, 2048))
     assert pace is not None
     assert (pace.tokens, pace.loss, pace.tokens_per_s) == (2048, 3.6, 1024.0)
+
+
+def test_a_model_whose_recipe_names_no_tokens_is_told_by_its_steps(tmp_path: Path) -> None:
+    pace = read_pace(running(tmp_path, 2048, steps=10))
+    assert pace is not None and pace.whole == 5120
+    overview, console = planned(load("school"))
+    judge = Node("model", "reward-model")
+    overview.begin(judge, tmp_path / "run")
+    console.print(overview._render())
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    line = next(line for line in shown.splitlines() if "reward-model" in line)
+    assert "loss 3.600  1,024 tokens/s  3 s left" in line  # (5120 - 2048) / 1024
 
 
 def test_there_is_no_pace_before_the_first_step(tmp_path: Path) -> None:
