@@ -57,7 +57,7 @@ def test_a_model_whose_recipe_names_no_tokens_is_told_by_its_steps(tmp_path: Pat
     overview.begin(judge, tmp_path / "run")
     console.print(overview._render())
     shown = console.file.getvalue()  # type: ignore[attr-defined]
-    line = next(line for line in shown.splitlines() if "reward-model" in line)
+    line = next(line for line in shown.splitlines() if line.split()[:2] == ["▶", "reward-model"])
     assert "loss 3.600  1,024 tokens/s  3 s left" in line  # (5120 - 2048) / 1024
 
 
