@@ -99,10 +99,12 @@ class Check:
     ``exact``: equal to one of ``accepted`` after whitespace and a final full stop are trimmed.
     ``final``: the last line, or what follows the last ``Answer:`` / ``答案：``, is exact.
     ``rules``: the answer keeps to each of ``accepted``, which are rules as ``data.rules`` writes them.
+    ``refusal``: the answer declines; ``accepted`` is how it is best done.
+    ``no-refusal``: it says something and does not decline.
     ``tests``: the answer's program passes the Python test source in ``tests`` (run only in the sandbox).
     """
 
-    kind: Literal["exact", "final", "rules", "tests"]
+    kind: Literal["exact", "final", "rules", "refusal", "no-refusal", "tests"]
     accepted: tuple[str, ...] = ()
     tests: str = ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bottega.data.records import Check
+from bottega.data.refusals import declines
 from bottega.data.rules import obeys
 
 _MARK = re.compile(r"(?:[Aa]nswer|答案)\s*[:：]|####")
@@ -30,6 +31,10 @@ def final_answer(text: str) -> str:
 def is_correct(answer: str, check: Check) -> bool:
     """Whether ``answer`` passes ``check``, which is no program's (those are ``evals.programs``'s)."""
     assert check.kind != "tests"
+    if check.kind == "refusal":
+        return declines(answer)
+    if check.kind == "no-refusal":
+        return bool(answer.strip()) and not declines(answer)
     if check.kind == "rules":
         return all(obeys(answer, rule) for rule in check.accepted)
     given = normalised(final_answer(answer) if check.kind == "final" else answer)

@@ -19,6 +19,8 @@
                         ``-heldout`` takes the rankings of those who ranked nothing in training
 ``win-rate@MODEL:NAME`` how often the answers to a task of the school are preferred to those of another model
                         of the family, as ``win-rate@text-davinci-002:preference-prompts``
+``balanced-accuracy:NAME``  whether what should be refused is, and what should be answered is, in all
+                        languages of a task of the school, as ``balanced-accuracy:refusals``
 ``exact:URI``           the answers of a source's prompts, such as ``exact:file:prompts.jsonl``; where prompts
                         come with rules (IFEval), whether all are kept
 """
@@ -54,7 +56,16 @@ RANKED_BY = ("-heldout", "-unseen-labelers")
 KINDS = (
     *OF_HELDOUT,
     *OF_RANKINGS,
-    *("task", "pass@K", "tokens-per-second", "choices", "last-word", "exact", "win-rate@MODEL"),
+    *(
+        "task",
+        "pass@K",
+        "tokens-per-second",
+        "choices",
+        "last-word",
+        "exact",
+        "win-rate@MODEL",
+        "balanced-accuracy",
+    ),
 )
 EDITION = 2  # raised when the same cases come to be scored otherwise
 COPYING = "copying"  # the one that is of nothing
@@ -145,6 +156,8 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
         return _source(name, what, subject, options, clumsy=kind == "clumsy")
     if rival_of(name) is not None:
         return _win_rate(name, what, subject, options)
+    if kind == "balanced-accuracy":
+        return _refusals(name, what, subject, options)
     if _kind_of(name) in OF_RANKINGS:
         return missing_score(name, "it is of reward models, and this one scores no answers")
     if dataset_of(name) is not None:
@@ -210,6 +223,22 @@ def _win_rate(name: str, what: str, subject: Subject, options: EvalOptions) -> S
         name=name,
         world_seed=options.world_seed,
         context=options.context,
+        seed=options.seed,
+    )
+
+
+def _refusals(name: str, what: str, subject: Subject, options: EvalOptions) -> Score:
+    from bottega.evals.refusals import balanced_accuracy
+
+    tasks = [_of_task(task, subject, options) for task in _of_family(what, _school()[0])]
+    return balanced_accuracy(
+        subject.model,
+        subject.tokenizer,
+        [case for _, cases, _ in tasks for case in cases],
+        tasks[0][2],
+        name=name,
+        context=options.context,
+        max_new_tokens=options.max_new_tokens,
         seed=options.seed,
     )
 
@@ -282,6 +311,8 @@ def _expand_one(name: str, datasets: list[str]) -> list[str]:
     if kind in ("task", "tokens-per-second") and (found := _of_family(what, tasks)):
         return [f"{kind}:{task}" for task in found]
     if rival_of(name) and (found := [task for task in _of_family(what, tasks) if tasks[task].mode == "chat"]):
+        return [name]
+    if kind == "balanced-accuracy" and _of_family(what, tasks):
         return [name]
     at = _PASS_AT.fullmatch(kind)
     if at and int(at[1]) and (found := [task for task in _of_family(what, tasks) if tasks[task].programs]):

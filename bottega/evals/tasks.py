@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bottega.model.decoder import Decoder
 
 STEPS_TOKENS = 96  # room for an answer that ends in its result
+REFUSAL_TOKENS = 48  # enough to see whether an answer declines
 RULED_TOKENS = 1280  # room for one that keeps to rules, as IFEval gives it
 BATCH_ROWS = 64  # at most
 SPARE_TOKENS = 4  # beyond the longest accepted answer: whoever needs more is wrong already
@@ -127,6 +128,8 @@ def room_needed(tokenizer: Tokenizer, prompts: Sequence[Prompt], mode: Mode) -> 
         return RULED_TOKENS
     if "final" in kinds:
         return STEPS_TOKENS
+    if kinds & {"refusal", "no-refusal"}:
+        return REFUSAL_TOKENS
     accepted = [text for prompt in prompts for text in prompt.check.accepted]
     # A continuation begins with a space more often than the accepted answer does, and may end in a full stop.
     return max((len(ids) for ids in tokenizer.encode_batch(accepted)), default=0) + SPARE_TOKENS

@@ -128,8 +128,17 @@ class Stage(Protocol[C_contra]):
         ...
 
 
-_BUILT_IN = ("pretrain", "code", "sft", "reward", "ppo", "grpo", "rloo", "dpo", "kto")  # imported on demand
-_MODULES = {"grpo": "ppo", "rloo": "ppo", "kto": "dpo"}  # of those whose module has another name
+_BUILT_IN = (  # imported on demand
+    *("pretrain", "code", "sft", "reward", "ppo", "grpo", "rloo", "dpo", "kto"),
+    *("rejection-sampling", "expert-iteration"),
+)
+_MODULES = {  # of those whose module has another name
+    "grpo": "ppo",
+    "rloo": "ppo",
+    "kto": "dpo",
+    "rejection-sampling": "best",
+    "expert-iteration": "best",
+}
 _REGISTERED: dict[str, Stage[Any]] = {}
 
 

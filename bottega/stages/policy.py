@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from bottega.training.objective import LossParts
 
 SLOTS = 64  # answers sampled at once
+BACK_OFF = 0.5  # the rate's factor after each time that a policy ran away; the price of KL rises by as much
+MOST_BACK_OFFS = 3  # then training ends
 SHOWN = 2  # best and worst answers kept at every look at the held-out prompts
 
 
@@ -105,6 +107,7 @@ class PolicyRun(Run):
             "parameters": {n: list(p.shape) for n, p in networks.policy.weights.masters.items()},
         }
         super().__init__(held, config.steps, identity, run_dir, cadence, telemetry, ALONE)
+        self.begin(networks)
         self._trained = learners
         self._seed = cadence.seed
         tokenizer = networks.tokenizer
@@ -113,26 +116,33 @@ class PolicyRun(Run):
         longest = max(len(one.tokens) for one in (*self.prompts, *self.heldout))
         n = config.answers_per_prompt
         self.row = row_length(longest + n * (config.max_new_tokens + 1))
-        assert isinstance(networks.policy.model, Decoder)
-        self.engine = LocalEngine(
-            networks.policy.model,
-            tokenizer,
-            slots=min(SLOTS, config.batch_prompts * n),
-            max_tokens=longest + config.max_new_tokens,
-        )
+        self.engine = self.engine_of(min(SLOTS, config.batch_prompts * n), longest + config.max_new_tokens)
         self.schedule = Schedule(
             config.steps,
             round(config.warmup_fraction * config.steps),
             round(config.decay_fraction * config.steps),
         )
         self.kl = KLControl(config.kl_coef, config.kl_target, config.kl_horizon)
-        self.guard = Guard(Limits(config.max_kl, config.min_entropy, config.min_score_spread))
+        limits = Limits(
+            config.max_kl, config.min_entropy, config.min_score_spread, max_growth=config.max_growth
+        )
+        self.guard = Guard(limits)
+        self.first_length: float | None = None  # of the answers, on average, in the first step
+        self.backed_off = 0  # times
         self.tokens = 0  # of answers, so far
         self.positions = 0  # computed by every network, filler included
         self.base_scores: list[float] | None = None  # of the held-out prompts, before the first step
         self.best_preference, self.best_step = -math.inf, 0
 
     # ---------------------------------------------------------------- what a method decides
+
+    def begin(self, networks: Networks) -> None:
+        """Make what the method needs beside the networks."""
+
+    def engine_of(self, slots: int, max_tokens: int) -> LocalEngine:
+        """The engine that samples: of the policy, its weights shared in place."""
+        assert isinstance(self.policy.model, Decoder)
+        return LocalEngine(self.policy.model, self.networks.tokenizer, slots=slots, max_tokens=max_tokens)
 
     def advantages(self, experience: Experience, measured: Measured) -> tuple[Tensor, Tensor | None]:
         """Flat advantages of the tokens, and the returns that values are to learn, where there are values."""
@@ -152,8 +162,10 @@ class PolicyRun(Run):
 
     def one_step(self) -> None:
         """Sample, score, learn."""
-        if self.base_scores is None and self.heldout:
-            self.base_scores = self._look()[0].tolist()
+        if self.base_scores is None:
+            self.base_scores = self._look()[0].tolist() if self.heldout else []
+            if self._backs_off:
+                self._keep()
         began = time.perf_counter()
         config = self.config
         asked = self._asked()
@@ -168,7 +180,7 @@ class PolicyRun(Run):
         advantages, returns = self.advantages(experience, measured)
         scored_s = time.perf_counter() - began - sampled_s
         figures = self._figures(experience, rollouts, measured, returns)
-        factor = self.schedule.factor(self.step)
+        factor = self.schedule.factor(self.step) * BACK_OFF**self.backed_off
         sums: dict[str, float] = {}
         updates = 0
         for epoch in range(config.inner_epochs):
@@ -362,13 +374,42 @@ class PolicyRun(Run):
             "tokens_per_s": tokens / step_s,
         }
         watched = {name: figures[name] for name in ("kl", "entropy", "score_spread", "ended", "score")}
+        self.first_length = self.first_length or figures["length"]
+        watched["growth"] = figures["length"] / self.first_length
         self.ended = self.ended or self.guard.reason_to_stop(watched)
+        if self.ended and self._backs_off and self.backed_off < MOST_BACK_OFFS:
+            self._back_off()
         is_last = self.step == self.total_steps
         if self.heldout and not self.ended and (is_last or self.step % self.config.eval_every == 0):
             record |= self._look_and_keep()
         self.telemetry.step(record)
         if self.ended:
             self.telemetry.message(f"step {self.step}: {self.ended}. Training ends here.")
+
+    @property
+    def _backs_off(self) -> bool:
+        return self.config.on_runaway == "back-off"
+
+    def _keep(self) -> None:
+        """Keep the weights as the best so far, where a resumed run may need them with all that goes on."""
+        self.save_best()
+        if self._backs_off:
+            self.save()
+
+    def _back_off(self) -> None:
+        """Go back to the best weights, at half the rate and twice the price of KL."""
+        step = self.return_to_best()
+        for learner in self._trained.values():
+            learner.optimizers.forget()
+        self.engine.weights_changed()
+        self.backed_off += 1
+        self.kl.coef /= BACK_OFF
+        self.guard.strikes = {}
+        self.telemetry.message(
+            f"step {self.step}: {self.ended}. Back to the weights of step {step}, at {BACK_OFF:g} of the "
+            f"rate, with kl_coef {self.kl.coef:g}."
+        )
+        self.ended = ""
 
     def _look(self) -> tuple[Tensor, list[dict[str, Any]]]:
         """Scores of answers to the held-out prompts by the judge, and the best and the worst of them."""
@@ -398,7 +439,7 @@ class PolicyRun(Run):
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in shown)
         if preference > self.best_preference:
             self.best_preference, self.best_step = preference, self.step
-            self.save_best()
+            self._keep()
         return {"heldout_score": float(scores.mean()), "heldout_preference": preference}
 
     def state(self) -> dict[str, Any]:
@@ -408,6 +449,8 @@ class PolicyRun(Run):
             "positions": self.positions,
             "kl_coef": self.kl.coef,
             "strikes": self.guard.strikes,
+            "first_length": self.first_length,
+            "backed_off": self.backed_off,
             "base_scores": self.base_scores,
             "best": [self.best_preference, self.best_step] if self.best_step else None,
         }
@@ -417,6 +460,7 @@ class PolicyRun(Run):
         self.tokens, self.positions = state["answer_tokens"], state["positions"]
         self.kl.coef = state["kl_coef"]
         self.guard.strikes, self.base_scores = state["strikes"], state["base_scores"]
+        self.first_length, self.backed_off = state["first_length"], state["backed_off"]
         if state["best"] is not None:
             self.best_preference, self.best_step = state["best"]
         self.engine.weights_changed()

@@ -86,6 +86,17 @@ class PolicyConfig(OptimizerConfig):
     min_entropy: float = Field(
         0.02, ge=0, description="nats a token below which training ends likewise; 0: never"
     )
+    max_growth: float = Field(
+        4.0,
+        ge=0,
+        description="mean length of the answers, by that of the first step, at which training ends likewise; "
+        "0: never",
+    )
+    on_runaway: Literal["stop", "back-off"] = Field(
+        "stop",
+        description="at such a limit: end, or go back to the best weights at half the rate and twice the "
+        "price of KL, three times at most",
+    )
     min_score_spread: float = Field(
         1e-3, ge=0, description="standard deviation of scores below which training ends likewise; 0: never"
     )

@@ -17,6 +17,7 @@ class Limits:
     min_entropy: float = 0.0  # nats a token
     min_score_spread: float = 0.0  # standard deviation of a step's scores
     min_ended: float = 0.0  # share of answers that ended
+    max_growth: float = 0.0  # length of the answers, by that at the start
 
 
 class Guard:
@@ -27,7 +28,8 @@ class Guard:
         self.strikes: dict[str, int] = {}
 
     def reason_to_stop(self, figures: Mapping[str, float]) -> str:
-        """Why to stop, or "". ``figures``: kl, entropy, score_spread and ended of one step.
+        """Why to stop, or "". ``figures``: kl, entropy, score_spread, ended and growth of a
+        step.
 
         A figure that is not finite is a reason at once, one beyond its limit after :data:`PATIENCE` steps.
         """
@@ -45,6 +47,7 @@ class Guard:
                 _SPREAD,
             ),
             ("ended", figures["ended"] < limits.min_ended, limits.min_ended, _ENDED),
+            ("growth", figures.get("growth", 0.0) > limits.max_growth > 0, limits.max_growth, _GROWTH),
         )
         for name, beyond, limit, remedy in checks:
             self.strikes[name] = self.strikes.get(name, 0) + 1 if beyond else 0
@@ -61,5 +64,9 @@ _ENTROPY = ("the entropy", "the policy says always the same; raise kl_coef or lo
 _SPREAD = (
     "the spread of the scores",
     "there is nothing left to learn from; use other prompts or stop earlier",
+)
+_GROWTH = (
+    "the answers' length by that at the start",
+    "the reward likes long answers; raise kl_coef, or train the reward model on answers of equal length",
 )
 _ENDED = ("the share of answers that end", "lower no_end_score, or raise max_new_tokens")

@@ -124,6 +124,11 @@ class Optimizers:
                 value = buffer
             self.parts[part].state[p][entry] = value.to(p.device)
 
+    def forget(self) -> None:
+        """Begin anew: no moments, no count of steps."""
+        for part in self.parts.values():
+            part.state.clear()
+
     def zero_grad(self) -> None:
         """Drop all gradients."""
         for part in self.parts.values():

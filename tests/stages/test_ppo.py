@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from bottega.errors import UserError
 from bottega.model.hub import load_model, load_scorer
 from bottega.model.scorer import Scorer
 from bottega.stages.base import StageInputs, StageResult
+from bottega.stages.best import chosen
 from bottega.stages.policy import PolicyRun
 from bottega.stages.policy_knobs import PolicyConfig
 from bottega.stages.policy_networks import networks_of
@@ -101,7 +103,7 @@ class Share:
         return found
 
 
-@pytest.mark.parametrize("method", ["ppo", "grpo", "rloo"])
+@pytest.mark.parametrize("method", ["ppo", "grpo", "rloo", "expert-iteration"])
 def test_each_method_passes_95_percent_of_a_known_ceiling(
     method: str, workshop: Workshop, policy: Path, reward_model: Path, tmp_path: Path
 ) -> None:
@@ -110,7 +112,7 @@ def test_each_method_passes_95_percent_of_a_known_ceiling(
     knobs = {
         "steps": 60,
         "batch_prompts": 16,
-        "answers_per_prompt": 1 if method == "ppo" else 4,
+        "answers_per_prompt": {"ppo": 1, "expert-iteration": 8}.get(method, 4),
         "no_end_score": "own",
         "kl_coef": 0.0,
         "lr": 3e-3,
@@ -119,7 +121,8 @@ def test_each_method_passes_95_percent_of_a_known_ceiling(
         "max_kl": 0.0,
         "reward": "model",
     }
-    config = stage.Config.parse(SMALL | knobs | ({"value_lr": 3e-3} if method == "ppo" else {}))
+    own = {"ppo": {"value_lr": 3e-3}, "expert-iteration": {"rounds": 12}}
+    config = stage.Config.parse(SMALL | knobs | own.get(method, {}))
     assert isinstance(config, PolicyConfig)
     inputs = inputs_of(workshop, tmp_path, policy, reward_model)
     networks = networks_of(config, inputs, 0, method)
@@ -131,6 +134,82 @@ def test_each_method_passes_95_percent_of_a_known_ceiling(
     rows = read_metrics(tmp_path / "work" / "train" / "metrics.jsonl")
     assert rows[0]["score"] < 0.5
     assert max(row["score"] for row in rows) > 0.95
+
+
+def test_rejection_sampling_learns_the_best_of_its_parents_answers_and_no_others(
+    workshop: Workshop, policy: Path, reward_model: Path, tmp_path: Path
+) -> None:
+    stage: Any = stages.get("rejection-sampling")
+    knobs = {"steps": 40, "batch_prompts": 16, "no_end_score": "own", "lr": 3e-3, "eval_prompts": 0}
+    config = stage.Config.parse(SMALL | knobs | {"min_entropy": 0.0, "max_kl": 0.0, "max_growth": 0.0})
+    inputs = inputs_of(workshop, tmp_path, policy, reward_model)
+    networks = networks_of(config, inputs, 0, stage.name)
+    share = Share(networks.tokenizer.encode("On the")[0], config.max_new_tokens)
+    asked = read_prompts(inputs, networks.tokenizer, config, heldout=0)
+    before = {name: p.clone() for name, p in networks.policy.model.named_parameters()}
+    learned, _ = improve(
+        stage.Run, replace(networks, reward=share, judge=share), asked, None, config, inputs, 0
+    )
+    rows = read_metrics(tmp_path / "work" / "train" / "metrics.jsonl")
+    scores = [row["score"] for row in rows]
+    assert max(scores) - min(scores) < 0.15, "every answer is the parent's"
+    assert all(row["kl"] == 0 for row in rows[:1]) and rows[-1]["kl"] != 0, "the policy moves away from it"
+
+    def mean_score(weights: dict[str, Tensor]) -> float:
+        for name, p in networks.policy.model.named_parameters():
+            p.data.copy_(weights[name])
+        said = learned._sample(asked.train[:16], seed=5, n=8)
+        tokens = (said.tokens == share._token) & said.sampled
+        return float(tokens.sum(1).float().mean() / config.max_new_tokens)
+
+    after = {name: p.detach().clone() for name, p in networks.policy.model.named_parameters()}
+    learned.engine = PolicyRun.engine_of(learned, 32, 64)
+    with learned.engine:
+        assert mean_score(after) > mean_score(before) + 0.1
+
+
+def test_chosen_answers_are_the_best_that_pass() -> None:
+    scores = torch.tensor([[0.0, 2.0, 2.0, 1.0], [0.1, 0.2, 0.3, 0.4]])
+    assert chosen(scores, 1, -math.inf).tolist() == [[False, True, False, False], [False, False, False, True]]
+    assert chosen(scores, 2, 0.5).tolist() == [[False, True, True, False], [False] * 4]
+    assert chosen(scores, 9, 0.5).sum() == 3
+
+
+def test_where_no_answer_passes_its_check_nothing_is_learned(
+    workshop: Workshop, policy: Path, tmp_path: Path
+) -> None:
+    stage: Any = stages.get("rejection-sampling")
+    config = stage.Config.parse(SMALL | {"reward": "checks", "eval_prompts": 0, "no_end_score": 0.0})
+    inputs = inputs_of(workshop, tmp_path, policy)
+    networks = networks_of(config, inputs, 0, stage.name)
+    none = Share(networks.tokenizer.vocab_size, config.max_new_tokens)  # no token is that one
+    before = {name: p.clone() for name, p in networks.policy.weights.masters.items()}
+    asked = read_prompts(inputs, networks.tokenizer, config, heldout=0)
+    improve(stage.Run, replace(networks, reward=none, judge=none), asked, None, config, inputs, 0)
+    rows = read_metrics(tmp_path / "work" / "train" / "metrics.jsonl")
+    assert all(row["score"] == 0 and row["grad_norm"] == 0 for row in rows)
+    assert all(torch.equal(p, before[name]) for name, p in networks.policy.weights.masters.items())
+
+
+def test_a_policy_that_runs_away_goes_back_at_half_the_rate_and_then_ends(
+    workshop: Workshop,
+    policy: Path,
+    reward_model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    inputs = inputs_of(workshop, tmp_path, policy, reward_model)
+    inputs = replace(inputs, run=replace(inputs.run, progress=True))
+    wild = {"lr": 0.1, "steps": 40, "max_kl": 5.0, "eval_every": 1, "kl_coef": 0.01, "min_entropy": 0.01}
+    result = run("ppo", {**wild, "on_runaway": "back-off"}, inputs)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Back to the weights of step" in said
+    rows = read_metrics(result.curves)
+    prices = sorted({row["kl_coef"] for row in rows})
+    assert prices[:2] == pytest.approx([0.01, 0.02]) and len(prices) <= 4
+    rates = [row["lr_factor"] for row in rows]
+    assert any(later < 0.6 * before for before, later in pairwise(rates))
+    assert all(p.isfinite().all() for p in weights(inputs.out).values())
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bottega.data.school import (  # noqa: F401
     arithmetic,
+    assistant,
     code_talk,
     code_tasks,
     dialogues,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import perm
 from types import ModuleType
@@ -9,7 +10,7 @@ from types import ModuleType
 from bottega.data.records import Check, Conversation, Message, Origin, Prompt
 from bottega.data.school import small_talk_en, small_talk_zh, stories_en, stories_zh
 from bottega.data.school.asking import request
-from bottega.data.school.draw import Draw, fresh_item
+from bottega.data.school.draw import Draw, different, fresh_item
 from bottega.data.school.facts import Slots
 from bottega.data.school.instructions import many
 from bottega.data.school.list_exercises import LIST_NOUNS, list_again, list_exercise
@@ -23,13 +24,16 @@ from bottega.data.school.words import HOBBIES, HOUSE, JOBS
 from bottega.data.school.world import Split, World
 
 Turn = tuple[str, str]
+Case = tuple[list[Turn], Turn, tuple[str, ...]]
 
 
-def _book(language: str) -> ModuleType:
+def book(language: str) -> ModuleType:
+    """The small talk of a language."""
     return small_talk_en if language == "en" else small_talk_zh
 
 
-def _say(draw: Draw, exchange: Exchange, slots: Slots) -> Turn:
+def say(draw: Draw, exchange: Exchange, slots: Slots) -> Turn:
+    """One thing that is said, with one of its answers."""
     said, answered = exchange
     return draw.one(said).format_map(slots), draw.one(answered).format_map(slots)
 
@@ -44,7 +48,7 @@ def _list_twice(draw: Draw) -> list[Turn]:
     language = draw.language
     made = list_exercise(draw, (draw.one(("reverse", "swap", "drop-first", "drop-last", "add")),), language)
     turns = [(request(draw, made, "seen"), made.answer)]
-    again = _book(language).AGAIN
+    again = book(language).AGAIN
     for step in draw.some(tuple(again), draw.between(1, 2)):
         turns.append((draw.one(again[step]), list_again(made.answer, step, language)))
     return turns
@@ -60,11 +64,12 @@ def _story(draw: Draw, slots: Slots) -> list[Turn]:
     stories = (stories_en if draw.language == "en" else stories_zh).STORIES
     gap = " " if draw.language == "en" else ""
     text = draw.settled(lambda: tell(draw, draw.one(stories), slots, gap))
-    return [(draw.one(_book(draw.language).STORY_ASKED).format_map(slots), text)]
+    return [(draw.one(book(draw.language).STORY_ASKED).format_map(slots), text)]
 
 
-def _middle(draw: Draw, slots: Slots) -> list[Turn]:
-    book = _book(draw.language)
+def middle(draw: Draw, slots: Slots) -> list[Turn]:
+    """A few turns about anything."""
+    words = book(draw.language)
     kind = draw.below(20)
     if kind < 5:
         return _task(draw)
@@ -75,22 +80,23 @@ def _middle(draw: Draw, slots: Slots) -> list[Turn]:
     if kind < 13:
         return _story(draw, slots)
     if kind < 14:
-        return [_say(draw, book.JOKES, slots)]
+        return [say(draw, words.JOKES, slots)]
     if kind < 17:
-        return [_say(draw, draw.one(book.ABOUT), slots)]
-    return [_say(draw, draw.one(book.REMARKS), slots)]
+        return [say(draw, draw.one(words.ABOUT), slots)]
+    return [say(draw, draw.one(words.REMARKS), slots)]
 
 
-def _told(draw: Draw, slots: Slots) -> tuple[Turn, Turn]:
-    """What the user tells, and its being asked for later. The sentence told is of one split."""
+def tell_and_ask(draw: Draw, slots: Slots) -> tuple[Turn, Turn, str]:
+    """What the user tells, its being asked for later, and what it is about. The sentence is of one split."""
     while True:
         for kind in draw.shuffled(_TOLD):
-            told, answered, asked, recalled = _book(draw.language).TOLD[kind]
+            told, answered, asked, recalled = book(draw.language).TOLD[kind]
             for sentence in draw.shuffled(told):
                 said = sentence.format_map(slots)
                 if draw.on_side("told", said):
                     answer = draw.one(answered).format_map(slots)
-                    return (said, answer), (draw.one(asked).format_map(slots), recalled.format_map(slots))
+                    question = draw.one(asked).format_map(slots)
+                    return (said, answer), (question, recalled.format_map(slots)), kind
         slots = scene(draw)
 
 
@@ -98,42 +104,54 @@ _TOLD = tuple(small_talk_en.TOLD)
 
 
 def _turns(draw: Draw) -> list[Turn]:
-    book = _book(draw.language)
+    words = book(draw.language)
     slots = scene(draw)
     turns: list[Turn] = []
     if draw.chance(0.5):
-        greeting = draw.one(book.GREETINGS)
-        turns.append(_say(draw, greeting, slots))
-        if greeting is book.GREETINGS[1] and draw.chance(0.7):
-            turns.append(_say(draw, book.I_AM_FINE, slots))
+        greeting = draw.one(words.GREETINGS)
+        turns.append(say(draw, greeting, slots))
+        if greeting is words.GREETINGS[1] and draw.chance(0.7):
+            turns.append(say(draw, words.I_AM_FINE, slots))
     if draw.chance(0.5):
-        told, recalled = _told(draw, slots)
+        told, recalled, _ = tell_and_ask(draw, slots)
         turns.append(told)
         if draw.chance(0.7):
-            turns.extend(_middle(draw, slots))
+            turns.extend(middle(draw, slots))
         turns.append(recalled)
     else:
-        turns.extend(_middle(draw, slots))
+        turns.extend(middle(draw, slots))
         if draw.chance(0.3):
-            turns.append(_say(draw, draw.one(book.ABOUT), slots))
+            turns.append(say(draw, draw.one(words.ABOUT), slots))
     if draw.chance(0.35):
-        turns.append(_say(draw, draw.one(book.CLOSINGS), slots))
+        turns.append(say(draw, draw.one(words.CLOSINGS), slots))
     return turns
 
 
-def _case(draw: Draw) -> tuple[list[Turn], Turn, tuple[str, ...]]:
+def _case(draw: Draw) -> Case:
     """What stands before, the last question with its answer, and the answers that are as good."""
-    book = _book(draw.language)
+    words = book(draw.language)
     slots = scene(draw)
     if draw.chance(0.6):
-        told, (asked, answer) = _told(draw, slots)
-        between = [_say(draw, draw.one((*book.ABOUT, *book.REMARKS)), slots)] if draw.chance(0.5) else []
+        told, (asked, answer), _ = tell_and_ask(draw, slots)
+        between = [say(draw, draw.one((*words.ABOUT, *words.REMARKS)), slots)] if draw.chance(0.5) else []
         return [told, *between], (asked, answer), (answer,)
     turns = _text_twice(draw) if draw.chance(0.5) else _list_twice(draw)[:2]
     return turns[:-1], turns[-1], (turns[-1][1],)
 
 
-def _messages(turns: list[Turn]) -> tuple[Message, ...]:
+def _compared(draw: Draw) -> Case:
+    """A case to compare answers by: as those above, or small talk after what the user told."""
+    if draw.chance(0.75):
+        return _case(draw)
+    words, slots = book(draw.language), scene(draw)
+    told, _, _ = tell_and_ask(draw, slots)
+    said, answers = draw.one((*words.GREETINGS, *words.ABOUT, *words.CLOSINGS, *words.REMARKS))
+    accepted = tuple(answer.format_map(slots) for answer in answers)
+    return [told], (draw.one(said).format_map(slots), accepted[0]), accepted
+
+
+def messages_of(turns: list[Turn]) -> tuple[Message, ...]:
+    """The turns as messages."""
     return tuple(
         message
         for asked, answer in turns
@@ -155,21 +173,21 @@ def _register(language: Language) -> None:
 
     def item(world: World, split: Split, index: int) -> Conversation:
         turns = fresh_item(_turns, world, name, split, index, language)
-        return Conversation(_messages(turns), Origin(f"school:{name}", str(index), LICENCE))
+        return Conversation(messages_of(turns), Origin(f"school:{name}", str(index), LICENCE))
 
-    def prompt(world: World, part: str, split: Split, index: int) -> Prompt:
-        before, (asked, _), accepted = fresh_item(_case, world, part, split, index, language)
-        messages = (*_messages(before), Message("user", asked))
+    def prompt(make: Callable[[Draw], Case], world: World, part: str, split: Split, index: int) -> Prompt:
+        before, (asked, _), accepted = fresh_item(make, world, part, split, index, language)
+        messages = (*messages_of(before), Message("user", asked))
         return Prompt(messages, Check("exact", accepted), Origin(f"school:{name}", str(index), LICENCE))
 
     def cases(world: World, n: int) -> list[Prompt]:
-        return [prompt(world, f"{name}/case", "heldout", i) for i in range(n)]
+        return [prompt(_case, world, f"{name}/case", "heldout", i) for i in range(n)]
 
     def conversation_cases(world: World, n: int) -> list[Prompt]:
-        return [prompt(world, f"{name}/compared", "heldout", i) for i in range(n)]
+        return different(lambda i: prompt(_compared, world, f"{name}/compared", "heldout", i), n)
 
     def talk(world: World, split: Split, index: int) -> Prompt:
-        made = prompt(world, f"talk-prompts-{language}", split, index)
+        made = prompt(_compared, world, f"talk-prompts-{language}", split, index)
         return replace(made, origin=Origin(f"school:talk-prompts-{language}", str(index), LICENCE))
 
     def floor_examples(world: World, n: int) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from bottega.data.records import Message, Prompt
 from bottega.data.school.world import Language, Split, World
 
 T = TypeVar("T")
@@ -77,6 +78,12 @@ class Draw:
         held-out key is ``fresh``: it cannot occur in training."""
         return self._used(self.world.is_heldout(*key))
 
+    def any_side(self, *keys: tuple[str, ...]) -> bool:
+        """Whether these keys may be used together: in training none may be held out; a held-out text takes
+        any, and is fresh by the held-out ones among them."""
+        usable = [self.on_side(*key) for key in keys]
+        return self.heldout or all(usable)
+
     def _used(self, heldout: bool) -> bool:
         if heldout and self.heldout:
             self.fresh = True
@@ -114,6 +121,20 @@ class Draw:
         if not (self.heldout and rest):
             raise NothingToPairError(f"nothing to pair with {subject} among {n} items")
         return rest[0]
+
+
+def different(make: Callable[[int], Prompt], n: int) -> list[Prompt]:
+    """The first ``n`` prompts of ``make(0), make(1), ...`` of which none asks what another does.
+
+    Only for what has many more: a short supply would be drawn from for ever.
+    """
+    found: dict[tuple[Message, ...], Prompt] = {}
+    index = 0
+    while len(found) < n:
+        one = make(index)
+        found.setdefault(one.messages, one)
+        index += 1
+    return list(found.values())
 
 
 def fresh_item(

@@ -29,7 +29,7 @@ _WORDY = {
 }
 
 
-def _damaged(draw: Draw, text: str) -> str:
+def damaged(draw: Draw, text: str) -> str:
     """Nearly right: a word left out, doubled or put elsewhere; of a single word, its first letters."""
     chinese = draw.language == "zh"
     words = list(text) if chinese else text.split(" ")
@@ -60,7 +60,7 @@ def _answers(draw: Draw, accepted: tuple[str, ...]) -> list[_Written]:
         if kind >= 7:
             text = asked_for_ranking(draw)[1].answer
         elif kind >= 4:
-            text = _damaged(draw, text)
+            text = damaged(draw, text)
         correct, ended, form = text in accepted, not draw.chance(0.06), draw.below(8)
         if form == 0:
             text = draw.one(_POLITE[draw.language]).format(text)

@@ -16,6 +16,7 @@ from bottega.data.records import Prompt, Ranking
 Pool = Literal["training", "independent"]
 
 MOST_OF_WRONG = 0.45  # what an answer that is nearly right comes to
+BARE_REFUSAL = 0.7  # what a refusal comes to that gives neither the reason nor something else to do
 NO_END, RAMBLING, REPEATING, OTHER_LANGUAGE = 0.2, 0.2, 0.1, 0.1  # what each takes off
 TIE_WIDTH = 0.12  # answers seen this near to each other are not told apart
 BAD = 0.3  # below it an answer is bad, whatever the others are
@@ -29,7 +30,8 @@ _POLITE = re.compile(
 def quality(prompt: Prompt, text: str, *, correct: bool, ended: bool = True) -> float:
     """From 0 to 1: 1 for an answer that passes the prompt's check, else :data:`MOST_OF_WRONG` times its
     nearness (the F1 of words, of characters in Chinese) to the nearest accepted answer; then off with what is
-    wrong with its form.
+    wrong with its form. Where the right answer is to decline, one that does not is worth nothing, and one
+    that does is worth more, the nearer it is to an accepted one, which says why and offers something else.
 
     That is no end, more than twice the words of the longest accepted answer, a phrase said three times, and
     another language than that of all accepted answers. Length and politeness do not count by themselves.
@@ -41,6 +43,8 @@ def quality(prompt: Prompt, text: str, *, correct: bool, ended: bool = True) -> 
     accepted = [answer for answer in prompt.check.accepted if answer.strip()] if _is_said(prompt) else []
     near = max((_f1(words, _words(answer)) for answer in accepted), default=0.0)
     found = 1.0 if correct else MOST_OF_WRONG * near
+    if prompt.check.kind == "refusal":
+        found = BARE_REFUSAL + (1 - BARE_REFUSAL) * near if correct else 0.0
     if not ended:
         found -= NO_END
     if accepted:
@@ -55,7 +59,7 @@ def quality(prompt: Prompt, text: str, *, correct: bool, ended: bool = True) -> 
 
 
 def _is_said(prompt: Prompt) -> bool:
-    return prompt.check.kind in ("exact", "final")
+    return prompt.check.kind in ("exact", "final", "refusal")
 
 
 def _words(text: str) -> list[str]:
