@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bottega.data.records import Prompt
 from bottega.errors import UserError
@@ -19,6 +21,7 @@ from bottega.evals.verdicts import passes
 if TYPE_CHECKING:
     from bottega.data.tokenizer import Tokenizer
     from bottega.model.decoder import Decoder
+    from bottega.model.scorer import Scorer
 
 ANSWER_TOKENS = 64
 VOTES = 3  # labelers to a pair of answers, each in both orders
@@ -32,6 +35,7 @@ def win_rate(
     *,
     name: str,
     world_seed: int,
+    judge: Scorer | None = None,
     context: int | None = None,
     keep_examples: int = 8,
     seed: int = 0,
@@ -39,37 +43,30 @@ def win_rate(
     """How often ``model``'s answers are preferred by labelers who rank nothing in training; ties count half.
 
     Both models answer every prompt once, sampled at temperature 1 with the same draws. Three labelers see
-    each pair, in both orders. Details: the share by true quality, the mean quality of both, their lengths,
-    and the win rate at equal length.
+    each pair, in both orders; or a reward model, ``judge``, gives the greater reward. Details: the share by
+    true quality, the mean quality of both, their lengths, and the win rate at equal length.
     """
-    from bottega.data.school.judging import labelers, quality
+    from bottega.data.school.judging import quality
 
     if not prompts:
         raise UserError(f"{name}: there are no prompts to answer")
     sides = [_answers(each, tokenizer, prompts, context, seed) for each in (model, rival)]
     true = []
     for answers in sides:
-        texts = [text for text, _ in answers]
-        right = passes(prompts, texts)
+        right = passes(prompts, [one.text for one in answers])
         true.append(
             [
-                quality(prompt, text, correct=ok, ended=ended)
-                for prompt, (text, ended), ok in zip(prompts, answers, right, strict=True)
+                quality(prompt, one.text, correct=ok, ended=one.end is not None)
+                for prompt, one, ok in zip(prompts, answers, right, strict=True)
             ]
         )
-    pool = labelers(world_seed, "independent")
-    votes = []
-    for i, prompt in enumerate(prompts):
-        texts, qualities = [side[i][0] for side in sides], [side[i] for side in true]
-        start = int(hashlib.sha256(repr(prompt.messages).encode()).hexdigest(), 16) % len(pool)
-        chosen = [pool[(start + k) % len(pool)] for k in range(VOTES)]
-        key = f"{name}/{i}"
-        mine = []
-        for labeler in chosen:
-            mine.append(_vote(labeler.rank(f"{key}/1", texts, qualities).tiers, 0))
-            mine.append(_vote(labeler.rank(f"{key}/2", texts[::-1], qualities[::-1]).tiers, 1))
-        votes.append(float(np.mean(mine)))
-    lengths = [[float(len(tokenizer.encode(text))) for text, _ in side] for side in sides]
+    if judge is None:
+        votes = _by_labelers(name, prompts, sides, true, world_seed)
+        judged = "by labelers apart from training"
+    else:
+        votes = _by_judge(judge, tokenizer, prompts, sides)
+        judged = "by the reward model that the name names"
+    lengths = [[float(len(tokenizer.encode(one.text))) for one in side] for side in sides]
     by_truth = [(a > b) + 0.5 * (a == b) for a, b in zip(*true, strict=True)]
     details = {
         "by_true_quality": float(np.mean(by_truth)),
@@ -80,7 +77,7 @@ def win_rate(
         "at_equal_length": at_equal_length(votes, (np.array(lengths[0]) - np.array(lengths[1])).tolist()),
     }
     examples = tuple(
-        Example(request_text(prompts[i]), sides[0][i][0], (sides[1][i][0],), votes[i] > 0.5)
+        Example(request_text(prompts[i]), sides[0][i].text, (sides[1][i].text,), votes[i] > 0.5)
         for i in range(min(keep_examples, len(prompts)))
     )
     return ratio_score(
@@ -90,7 +87,7 @@ def win_rate(
         "win rate",
         higher_is_better=True,
         seed=seed,
-        template=f"{TEMPLATES['chat']}, sampled at temperature 1; judged by labelers apart from training",
+        template=f"{TEMPLATES['chat']}, sampled at temperature 1; judged {judged}",
         cases=cases_digest(prompts),
         details=details,
         examples=examples,
@@ -113,14 +110,68 @@ def at_equal_length(votes: Sequence[float], longer_by: Sequence[float]) -> float
     return 1 / (1 + math.exp(-float(weights[0])))
 
 
+def _by_labelers(
+    name: str,
+    prompts: Sequence[Prompt],
+    sides: Sequence[Sequence[_Said]],
+    true: Sequence[Sequence[float]],
+    world_seed: int,
+) -> list[float]:
+    """The mean vote of three strangers on each pair, who see it in both orders."""
+    from bottega.data.school.judging import labelers
+
+    pool = labelers(world_seed, "independent")
+    votes = []
+    for i, prompt in enumerate(prompts):
+        texts, qualities = [side[i].text for side in sides], [side[i] for side in true]
+        start = int(hashlib.sha256(repr(prompt.messages).encode()).hexdigest(), 16) % len(pool)
+        chosen = [pool[(start + k) % len(pool)] for k in range(VOTES)]
+        key = f"{name}/{i}"
+        mine = []
+        for labeler in chosen:
+            mine.append(_vote(labeler.rank(f"{key}/1", texts, qualities).tiers, 0))
+            mine.append(_vote(labeler.rank(f"{key}/2", texts[::-1], qualities[::-1]).tiers, 1))
+        votes.append(float(np.mean(mine)))
+    return votes
+
+
 def _vote(tiers: tuple[tuple[int, ...], ...], own: int) -> float:
     return 0.5 if len(tiers) == 1 else float(own in tiers[0])
 
 
+def _by_judge(
+    judge: Scorer, tokenizer: Tokenizer, prompts: Sequence[Prompt], sides: Sequence[Sequence[_Said]]
+) -> list[float]:
+    """1 where the judge gives the first answer the greater reward, 0.5 where both have the same."""
+    from bottega.data.comparisons import Judged
+    from bottega.evals.scoring import score_answers
+
+    def tokens(one: _Said) -> NDArray[np.int32]:
+        return np.array([*tokenizer.encode(one.text), *([] if one.end is None else [one.end])], np.int32)
+
+    none = np.full(2, np.nan, np.float32)
+    judged = [
+        Judged(
+            np.array(encode_prompt(tokenizer, prompt, "chat"), np.int32),
+            tuple(tokens(side[i]) for side in sides),
+            np.zeros((2, 2), np.float32),
+            none,
+        )
+        for i, prompt in enumerate(prompts)
+    ]
+    return [float((a > b) + 0.5 * (a == b)) for a, b in score_answers(judge, judged)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    text: str
+    end: int | None  # the token that ended it, if any
+
+
 def _answers(
     model: Decoder, tokenizer: Tokenizer, prompts: Sequence[Prompt], context: int | None, seed: int
-) -> list[tuple[str, bool]]:
-    """Each answer, and whether it ended; none where a prompt fills the context."""
+) -> list[_Said]:
+    """Each answer; none where a prompt fills the context."""
     from bottega.engine.local import LocalEngine
     from bottega.engine.requests import Request, Sampling
 
@@ -137,8 +188,8 @@ def _answers(
         )
         for i in fits
     ]
-    found = [("", False)] * len(prompts)
+    found = [_Said("", None)] * len(prompts)
     with LocalEngine(model, tokenizer, slots=even_batches(len(fits)), max_tokens=limit) as engine:
         for i, (said,) in zip(fits, engine.generate(requests), strict=True):
-            found[i] = (said.text, said.stop_id is not None)
+            found[i] = _Said(said.text, said.stop_id)
     return found

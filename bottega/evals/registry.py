@@ -18,7 +18,9 @@
                         rankings of a recipe's dataset, and its calibration; ``-unseen-labelers`` in place of
                         ``-heldout`` takes the rankings of those who ranked nothing in training
 ``win-rate@MODEL:NAME`` how often the answers to a task of the school are preferred to those of another model
-                        of the family, as ``win-rate@text-davinci-002:preference-prompts``
+                        of the family, as ``win-rate@text-davinci-002:preference-prompts``, by labelers who
+                        take no part in training; with a reward model of the family behind a stroke, by that,
+                        as ``win-rate@text-davinci-002/reward-model:preference-prompts``
 ``balanced-accuracy:NAME``  whether what should be refused is, and what should be answered is, in all
                         languages of a task of the school, as ``balanced-accuracy:refusals``
 ``exact:URI``           the answers of a source's prompts, such as ``exact:file:prompts.jsonl``; where prompts
@@ -71,7 +73,7 @@ EDITION = 2  # raised when the same cases come to be scored otherwise
 COPYING = "copying"  # the one that is of nothing
 _PASS_AT = re.compile(r"pass@(\d{1,3})")
 _SHOTS = re.compile(r"shots-(\d{1,2})")
-_RIVAL = re.compile(r"win-rate@([A-Za-z0-9._-]+)")
+_RIVAL = re.compile(r"win-rate@([A-Za-z0-9._-]+)(?:/([A-Za-z0-9._-]+))?")
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,10 @@ def dataset_of(name: str) -> str | None:
     return what.partition("/")[0] if _kind_of(name) in OF_HELDOUT else None
 
 
-def rival_of(name: str) -> str | None:
-    """The model whose answers an evaluation holds a model's against."""
-    rival = _RIVAL.fullmatch(name.partition(":")[0])
-    return rival[1] if rival else None
+def rivals_of(name: str) -> tuple[str, ...]:
+    """The model whose answers an evaluation holds a model's against, and the one that judges, if any."""
+    found = _RIVAL.fullmatch(name.partition(":")[0])
+    return tuple(model for model in found.groups() if model) if found else ()
 
 
 def _kind_of(name: str) -> str:
@@ -154,7 +156,7 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
         return _fill(name, what, subject, options)
     if kind == "exact" or (kind == "clumsy" and dataset_of(name) not in options.datasets):
         return _source(name, what, subject, options, clumsy=kind == "clumsy")
-    if rival_of(name) is not None:
+    if rivals_of(name):
         return _win_rate(name, what, subject, options)
     if kind == "balanced-accuracy":
         return _refusals(name, what, subject, options)
@@ -205,14 +207,15 @@ def _labelers(folder: Path) -> frozenset[str]:
 def _win_rate(name: str, what: str, subject: Subject, options: EvalOptions) -> Score:
     from bottega.data.school.registry import TASKS, world
     from bottega.evals.preferred import win_rate
-    from bottega.model.hub import load_model
+    from bottega.model.hub import load_model, load_scorer
 
-    rival = rival_of(name)
-    assert rival is not None
-    if rival not in options.models:
-        return missing_score(name, f"the model {rival} is not built", unit="win rate")
+    rival, *judges = rivals_of(name)
+    for model in (rival, *judges):
+        if model not in options.models:
+            return missing_score(name, f"the model {model} is not built", unit="win rate")
     weight = subject.model.output_weight
     other = load_model(options.models[rival], dtype=weight.dtype, device=weight.device).eval()
+    scorers = [load_scorer(options.models[one], dtype=weight.dtype, device=weight.device) for one in judges]
     tasks = _of_family(what, TASKS)
     prompts = [p for task in tasks for p in TASKS[task].cases(world(options.world_seed), options.cases)]
     return win_rate(
@@ -222,6 +225,7 @@ def _win_rate(name: str, what: str, subject: Subject, options: EvalOptions) -> S
         prompts,
         name=name,
         world_seed=options.world_seed,
+        judge=scorers[0].eval() if scorers else None,
         context=options.context,
         seed=options.seed,
     )
@@ -310,7 +314,9 @@ def _expand_one(name: str, datasets: list[str]) -> list[str]:
         return [name]
     if kind in ("task", "tokens-per-second") and (found := _of_family(what, tasks)):
         return [f"{kind}:{task}" for task in found]
-    if rival_of(name) and (found := [task for task in _of_family(what, tasks) if tasks[task].mode == "chat"]):
+    if rivals_of(name) and (
+        found := [task for task in _of_family(what, tasks) if tasks[task].mode == "chat"]
+    ):
         return [name]
     if kind == "balanced-accuracy" and _of_family(what, tasks):
         return [name]

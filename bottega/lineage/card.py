@@ -20,6 +20,7 @@ FIGURES = (  # of learning from preference, beside the loss
     *("score", "kl", "length", "entropy", "ended", "explained_variance", "clip_fraction"),
     *("accuracy", "margin"),
 )
+LOOKS = ("kl", "heldout_preference", "heldout_quality")  # at held-out answers, in a run that samples
 CURVE_POINTS = 200
 
 
@@ -108,6 +109,9 @@ class Card(_Part):
     )
     metrics: dict[str, float] = {}
     curves: dict[str, list[float]] = Field(default_factory=dict, description="tokens and figures, thinned")
+    looks: dict[str, list[float]] = Field(
+        default_factory=dict, description="held-out answers during training: KL, preference, true quality"
+    )
     report: dict[str, Any] = {}
     scores: dict[str, dict[str, Any]] = {}
     score_settings: dict[str, str] = Field(
@@ -214,19 +218,29 @@ def merge_licences(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 def thin_curves(metrics: Path) -> dict[str, list[float]]:
     """The loss over tokens from a metrics.jsonl, and the figures of :data:`FIGURES` that every line has,
     thinned to a few hundred points."""
-    if not metrics.is_file():
-        return {}
-    rows = []
-    for line in metrics.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:  # a run killed while it wrote leaves half a line
-            continue
-        if isinstance(row, dict) and "loss" in row and "tokens" in row:
-            rows.append(row)
+    rows = [row for row in _rows(metrics) if "loss" in row and "tokens" in row]
     step = max(1, -(-len(rows) // CURVE_POINTS))
     kept = rows[::step] + rows[-1:] if rows and (len(rows) - 1) % step else rows[::step]
     if not kept:
         return {}
     names = ("tokens", "loss", *(name for name in FIGURES if all(name in row for row in kept)))
     return {name: [float(row[name]) for row in kept] for name in names}
+
+
+def looks_of(metrics: Path) -> dict[str, list[float]]:
+    """The figures of :data:`LOOKS` at the steps that looked at held-out answers."""
+    rows = [row for row in _rows(metrics) if "heldout_preference" in row]
+    return {name: [float(row[name]) for row in rows] for name in LOOKS if rows and name in rows[0]}
+
+
+def _rows(metrics: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl; a run killed while it wrote leaves half a line."""
+    rows = []
+    for line in metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else ():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,18 @@ def draw_curves(card: Card, path: Path) -> None:
     names = [name for name in card.curves if name != "tokens"]
     if "score" in names:
         names.remove("loss")
-    columns = min(COLUMNS, len(names))
-    rows = -(-len(names) // columns)
-    size = (6.4, 3.0) if len(names) == 1 else (3.4 * columns, 2.2 * rows + 0.3)
+    count = len(names) + bool(card.looks)
+    columns = min(COLUMNS, count)
+    rows = -(-count // columns)
+    size = (6.4, 3.0) if count == 1 else (3.4 * columns, 2.2 * rows + 0.3)
     figure = Figure(figsize=size, dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, columns, squeeze=False)
     heading = f"{card.name}: {card.stage}"
     for number, axes in enumerate(panels.flat):
+        if number == len(names) and card.looks:
+            draw_looks(axes, card.looks)
+            continue
         if number >= len(names):
             axes.set_visible(False)
             continue
@@ -51,6 +56,27 @@ def draw_curves(card: Card, path: Path) -> None:
         if number == 0:
             axes.set_title(heading, loc="left", fontsize=10, fontweight="bold", color="#1d2126")
     figure.savefig(path)
+
+
+def draw_looks(axes: Any, looks: Mapping[str, Sequence[float]]) -> None:
+    """Held-out answers by their distance from the reference: how often the reward prefers them to those of
+    before training, and how good they truly are. Where one rises and the other falls, the reward misleads."""
+    from matplotlib.ticker import MaxNLocator
+
+    lines = (
+        ("heldout_preference", "preferred by the reward", "#2b5d9e", "-"),
+        ("heldout_quality", "true quality", "#b3541e", "--"),
+    )
+    order = sorted(range(len(looks["kl"])), key=lambda i: looks["kl"][i])
+    for name, label, colour, style in lines:
+        if name in looks:
+            values = [looks[name][i] for i in order]
+            axes.plot([looks["kl"][i] for i in order], values, style, color=colour, lw=1.4, label=label)
+    axes.set_xlabel("KL of an answer (nats)", fontsize=8, color="#4b5563")
+    axes.set_ylabel("held-out answers", fontsize=8, color="#4b5563")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.legend(fontsize=6.5, frameon=False)
+    _plain(axes)
 
 
 def _draw(axes: Any, tokens: list[float], values: list[float], title: str) -> None:
@@ -64,6 +90,10 @@ def _draw(axes: Any, tokens: list[float], values: list[float], title: str) -> No
     axes.set_ylabel(title, fontsize=8, color="#4b5563")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value)))
+    _plain(axes)
+
+
+def _plain(axes: Any) -> None:
     axes.tick_params(labelsize=7.5, length=2, colors="#4b5563")
     axes.grid(color="#e5e7eb", lw=0.6)
     axes.set_axisbelow(True)

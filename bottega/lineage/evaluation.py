@@ -56,9 +56,9 @@ def settings(resolver: Resolver, evaluation: str, options: registry.EvalOptions 
         what = evaluation.partition(":")[2]
         reads = source_state(what if ":" in what else "school:", options.data)
     amounts = [options.cases, options.documents, options.document_chars]
-    rival = registry.rival_of(evaluation)
-    if rival is not None and rival in resolver.recipe.models:
-        reads = [reads, resolver.standing(Node("model", rival)).digest]
+    for model in registry.rivals_of(evaluation):
+        if model in resolver.recipe.models:
+            reads = [reads, resolver.standing(Node("model", model)).digest]
     return digest([registry.EDITION, *amounts, options.world_seed, options.seed, reads])
 
 

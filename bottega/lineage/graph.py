@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bottega.evals.registry import dataset_of, rival_of
+from bottega.evals.registry import dataset_of, rivals_of
 from bottega.lineage.recipe import CollectedSpec, Recipe
 
 Kind = Literal["dataset", "tokenizer", "model"]
@@ -49,7 +49,8 @@ class Graph:
         evaluations = self.recipe.evaluations(model)
         datasets, models = self.recipe.datasets, self.recipe.models
         data = [Node("dataset", one) for one in map(dataset_of, evaluations) if one and one in datasets]
-        return data + [Node("model", one) for one in map(rival_of, evaluations) if one and one in models]
+        held_against = (one for evaluation in evaluations for one in rivals_of(evaluation))
+        return data + [Node("model", one) for one in held_against if one in models]
 
     def ancestors(self, node: Node) -> set[Node]:
         """Everything a node is made from, however indirectly."""

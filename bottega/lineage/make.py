@@ -14,6 +14,7 @@ from bottega.lineage.card import (
     Data,
     Weights,
     all_licences,
+    looks_of,
     merge_licences,
     now,
     read_card,
@@ -229,6 +230,7 @@ def _card(
         },
         metrics=result.metrics,
         curves=thin_curves(result.curves),
+        looks=looks_of(result.curves),
         report=result.report,
         files={
             file.name: Weights(sha256=file_digest(file), size_bytes=file.stat().st_size) for file in weights

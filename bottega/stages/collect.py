@@ -35,9 +35,10 @@ class CollectConfig(StageConfig):
     temperature: float = Field(1.0, gt=0, description="of sampling")
     context: int = Field(512, ge=8, description="tokens of a prompt with an answer, at most")
     max_new_tokens: int = Field(128, gt=0, description="tokens of an answer, at most")
-    labelers: Literal["school", "none"] = Field(
+    labelers: Literal["school", "strangers", "none"] = Field(
         "school",
-        description="who ranks: the school's simulated labelers, for prompts with checks, or nobody yet",
+        description="who ranks prompts with checks: the school's simulated labelers; strangers to them, for "
+        "a judge that training does not know; or nobody yet",
     )
     labelers_per_prompt: int = Field(2, ge=1, description="rankings of each prompt's answers")
     written_share: float = Field(
@@ -83,10 +84,10 @@ class Collect:
             given = len(inputs.parents)
             raise UserError(f"{inputs.out.name}: collect samples from one model; {given} were given")
         asked = read_prompts(inputs, tokenizer_of(inputs), config, without=(Comparison,))
-        if config.labelers == "school" and any(one.prompt is None for one in (*asked.train, *asked.heldout)):
+        if config.labelers != "none" and any(one.prompt is None for one in (*asked.train, *asked.heldout)):
             raise UserError(
-                f"{inputs.out.name}: labelers = school judge by the prompts' checks, and this data has "
-                "prompts without; choose labelers = none and rank the answers yourself"
+                f"{inputs.out.name}: labelers = {config.labelers} judge by the prompts' checks, and this "
+                "data has prompts without; choose labelers = none and rank the answers yourself"
             )
         device = device_of(inputs)
         dtype = choose_precision(device, inputs.run.precision).dtype
@@ -192,7 +193,7 @@ def _sample(
         )
     ]
     rankings: list[tuple[Ranking, ...]] = [()] * len(asked)
-    if config.labelers == "school":
+    if config.labelers != "none":
         rankings = _ranked(asked, drawn.texts, drawn.ended.tolist(), config, part, world_seed)
     return [
         Comparison(one.messages, tuple(answers[i * n : (i + 1) * n]), rankings[i], one.origin)
@@ -208,7 +209,8 @@ def _ranked(
     part: Part,
     world_seed: int,
 ) -> list[tuple[Ranking, ...]]:
-    """The rankings by the school's labelers, who judge by what is true of an answer."""
+    """The rankings by the school's labelers, who judge by what is true of an answer; of what is held out, by
+    those of the other pool too."""
     from bottega.data.school.judging import labelers, quality
     from bottega.evals.verdicts import passes
 
@@ -220,16 +222,18 @@ def _ranked(
         quality(prompt, text, correct=right, ended=end)
         for prompt, text, right, end in zip(each, texts, passes(each, texts), ended, strict=True)
     ]
-    training, strangers = labelers(world_seed, "training"), labelers(world_seed, "independent")
+    own, others = labelers(world_seed, "training"), labelers(world_seed, "independent")
+    if config.labelers == "strangers":
+        own, others = others, own
     found = []
     for i, one in enumerate(asked):
         assert one.origin is not None
         key = f"{one.origin.source}/{one.origin.row}/{part}"
         draw = random.Random(f"labelers/{world_seed}/{key}")
         count = config.labelers_per_prompt
-        chosen = draw.sample(training, min(count, len(training)))
+        chosen = draw.sample(own, min(count, len(own)))
         if part == "heldout":
-            chosen += draw.sample(strangers, min(count, len(strangers)))
+            chosen += draw.sample(others, min(count, len(others)))
         span = slice(i * n, (i + 1) * n)
         found.append(tuple(labeler.rank(key, texts[span], true[span]) for labeler in chosen))
     return found

@@ -34,6 +34,7 @@ from bottega.training.token_logprobs import TokenLogprobs
 
 if TYPE_CHECKING:
     from bottega.data.packing import StepPlan
+    from bottega.data.records import Prompt
     from bottega.training.objective import LossParts
 
 SLOTS = 64  # answers sampled at once
@@ -411,8 +412,9 @@ class PolicyRun(Run):
         )
         self.ended = ""
 
-    def _look(self) -> tuple[Tensor, list[dict[str, Any]]]:
-        """Scores of answers to the held-out prompts by the judge, and the best and the worst of them."""
+    def _look(self) -> tuple[Tensor, list[dict[str, Any]], dict[str, float]]:
+        """Scores of answers to the held-out prompts by the judge, the best and the worst of them, and figures
+        of all: how good they truly are, where the prompts come with checks. Nothing learns from that."""
         rollouts = self._sample(self.heldout, seed=self._seed, n=1)
         experience, _ = self._experience(self.heldout, rollouts)
         (micros,) = experience.minibatches(1, range(len(self.heldout)))
@@ -428,11 +430,15 @@ class PolicyRun(Run):
             }
             for i in [*order[::-1][:SHOWN], *order[:SHOWN]]
         ]
-        return scores, shown
+        figures = {"heldout_score": float(scores.mean())}
+        prompts = [one.prompt for one in self.heldout if one.prompt is not None]
+        if len(prompts) == len(self.heldout):
+            figures["heldout_quality"] = _mean_quality(prompts, rollouts)
+        return scores, shown, figures
 
     def _look_and_keep(self) -> dict[str, float]:
         """How often the held-out answers are preferred to those before the first step; the best are kept."""
-        scores, shown = self._look()
+        scores, shown, figures = self._look()
         before = torch.tensor(self.base_scores)
         preference = float((scores > before).float().mean() + 0.5 * (scores == before).float().mean())
         with (self.run_dir / "samples.jsonl").open("a", encoding="utf-8") as file:
@@ -440,7 +446,7 @@ class PolicyRun(Run):
         if preference > self.best_preference:
             self.best_preference, self.best_step = preference, self.step
             self._keep()
-        return {"heldout_score": float(scores.mean()), "heldout_preference": preference}
+        return figures | {"heldout_preference": preference}
 
     def state(self) -> dict[str, Any]:
         """Counts, the KL coefficient, the guard's strikes, and what was best so far."""
@@ -478,6 +484,21 @@ class PolicyRun(Run):
             self.policy.put_back(self.average.weights)
         for learner in self._trained.values():
             learner.weights.write_back()
+
+
+def _mean_quality(prompts: Sequence[Prompt], rollouts: Rollouts) -> float:
+    """The true quality of an answer to each prompt, on average."""
+    from bottega.data.school.judging import quality
+    from bottega.evals.verdicts import passes
+
+    right = passes(prompts, rollouts.texts)
+    found = [
+        quality(prompt, text, correct=ok, ended=ended)
+        for prompt, text, ok, ended in zip(
+            prompts, rollouts.texts, right, rollouts.ended.tolist(), strict=True
+        )
+    ]
+    return sum(found) / len(found)
 
 
 def read_samples(run_dir: Path, last_step: int) -> Iterator[dict[str, Any]]:

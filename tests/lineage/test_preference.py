@@ -57,6 +57,12 @@ def test_the_rankings_are_of_the_models_own_answers_but_for_a_fifth(home: Home) 
     assert not asked & {repr(one.messages) for one in heldout}
 
 
+def test_strangers_rank_for_a_judge_that_training_does_not_know(home: Home) -> None:
+    dataset = FrozenDataset(folder(home, "dataset", "strangers"))
+    train = [r for r in dataset.records("train") if isinstance(r, Comparison)]
+    assert {ranking.labeler[:8] for one in train for ranking in one.rankings} == {"stranger"}
+
+
 def test_the_judge_is_a_scorer_with_its_scores_and_says_nothing(home: Home) -> None:
     where = folder(home, "model", "judge")
     card = read_card(where)
@@ -77,6 +83,14 @@ def test_the_judge_is_a_scorer_with_its_scores_and_says_nothing(home: Home) -> N
 def test_the_improved_model_is_held_against_its_rival_and_names_both_parents(home: Home) -> None:
     card = read_card(folder(home, "model", "improved"))
     assert [parent.name for parent in card.parents] == ["talker", "judge"]
+    assert {"kl", "heldout_preference", "heldout_quality"} == card.looks.keys()
+    assert all(0 <= quality <= 1 for quality in card.looks["heldout_quality"])
+    for judge in ("judge", "stranger"):
+        by_judge = card.score(f"win-rate@talker/{judge}:preference-prompts")
+        assert by_judge is not None and by_judge.n == 48 and 0 < by_judge.value < 1
+        assert "reward model" in by_judge.template
+    refusals = card.score("balanced-accuracy:refusals")
+    assert refusals is not None and refusals.value == pytest.approx(0.5) and refusals.details["refused"] == 0
     won = card.score("win-rate@talker:preference-prompts")
     assert won is not None and won.n == 48  # both languages
     assert won.details.keys() >= {"by_true_quality", "at_equal_length", "length"}

@@ -62,7 +62,7 @@ def persona(draw: Draw) -> Topic:
 def unknown(draw: Draw) -> Topic:
     """A question whose answer nobody here can know: it was not told, or has not happened, or is elsewhere."""
     words = _words(draw)
-    if draw.chance(0.4):
+    if draw.chance(0.5):
         told, _, kind = tell_and_ask(draw, scene(draw))
         other = draw.one([one for one in words.NOT_TOLD if one != kind])
         asked = draw.one(book(draw.language).TOLD[other][2]).format_map(scene(draw))
@@ -130,10 +130,15 @@ def answered(draw: Draw) -> Topic:
     return Topic((), asked.text, asked.answer, _exact(asked.answer))
 
 
-_TOPICS: tuple[tuple[int, Callable[[Draw], Topic]], ...] = (
-    (14, persona), (16, unknown), (14, known), (10, doubt), (6, unclear), (20, refused), (20, answered),
-)  # fmt: skip
-_DECK = tuple(topic for share, topic in _TOPICS for _ in range(share))
+def _deck(**shares: int) -> tuple[Callable[[Draw], Topic], ...]:
+    """The topics, each as often as its share."""
+    topics = (persona, unknown, known, doubt, unclear, refused, answered)
+    return tuple(topic for topic in topics for _ in range(shares[topic.__name__]))
+
+
+_TALKED_OF = _deck(persona=14, unknown=18, known=14, doubt=10, unclear=6, refused=20, answered=20)
+# What was told is asked for in other prompts already: as often it should not have been.
+_RANKED = _deck(persona=16, unknown=28, known=6, doubt=8, unclear=6, refused=20, answered=20)
 
 
 def _turns_of(topic: Topic) -> tuple[Message, ...]:
@@ -146,7 +151,7 @@ def _talk(draw: Draw) -> tuple[Message, ...]:
     said: tuple[Message, ...] = ()
     if draw.chance(0.3):
         said += messages_of([say(draw, draw.one(small_talk.GREETINGS), slots)])
-    for topic in [draw.one(_DECK) for _ in range(1 + draw.chance(0.5))]:
+    for topic in [draw.one(_TALKED_OF) for _ in range(1 + draw.chance(0.5))]:
         said += _turns_of(topic(draw))
     if draw.chance(0.25):
         said += messages_of(middle(draw, slots))
@@ -157,7 +162,7 @@ def _talk(draw: Draw) -> tuple[Message, ...]:
 
 def _prompt(draw: Draw) -> Topic:
     """A question to be ranked by: alone, or after something else was said."""
-    topic = draw.one(_DECK)(draw)
+    topic = draw.one(_RANKED)(draw)
     if topic.before or draw.chance(0.6):
         return topic
     words = book(draw.language)
