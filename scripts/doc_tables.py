@@ -325,6 +325,7 @@ TABLES: dict[str, Callable[[Language], str]] = {
     "grpo": _stage_keys("policy_knobs", "GrpoConfig", "GroupConfig"),
     "direct": _stage_keys("dpo", "DirectConfig", "PreferenceConfig"),
     "dpo": _stage_keys("dpo", "DpoConfig", "DirectConfig"),
+    "best": _stage_keys("best", "BestConfig", "PolicyConfig"),
     "kto": _stage_keys("dpo", "KtoConfig", "DirectConfig"),
     "import": _stage("import"),
     "row-shapes": _row_shapes,
