@@ -94,6 +94,18 @@ def _checked_question(row: Fields, origin: Origin) -> Prompt:
     return Prompt(user(_question(row)), Check("final", tuple(forms)), origin)
 
 
+def _to_refuse(row: Fields, origin: Origin) -> Prompt:
+    return Prompt(user(real_text(row, "prompt")), Check("refusal"), origin)
+
+
+def _to_answer(row: Fields, origin: Origin) -> Prompt:
+    return Prompt(user(real_text(row, "prompt")), Check("no-refusal"), origin)
+
+
+def _never(row: Fields) -> bool:
+    return False
+
+
 def _choices(row: Fields, origin: Origin) -> Conversation:
     """A question with lettered choices; the answer is the letter and the text of the right one."""
     question = question_of(row)
@@ -230,6 +242,8 @@ CONVERSATION_SHAPES = (
 )
 
 DOCUMENT_SHAPES = (
+    Shape("to-refuse", ("prompt",), _to_refuse, _never),  # only when a source asks for it, as is the next
+    Shape("to-answer", ("prompt",), _to_answer, _never),
     Shape("docstring-code", ("docstring", "code"), _docstring_code),
     Shape(
         "labelled",

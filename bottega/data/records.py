@@ -128,3 +128,15 @@ class Labelled:
 
 
 Record = Document | Conversation | Comparison | Rated | Prompt | Labelled
+
+
+def prompt_of(record: Record) -> tuple[Message, ...]:
+    """The messages before the answer; none where a record asks nothing."""
+    match record:
+        case Prompt(messages) | Comparison(messages) | Rated(messages):
+            return messages
+        case Conversation(messages) if messages[-1].role == "assistant":
+            return messages[:-1]
+        case Conversation(messages) if messages[-1].role == "user":
+            return messages
+    return ()

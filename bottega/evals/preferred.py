@@ -36,6 +36,7 @@ def win_rate(
     name: str,
     world_seed: int,
     judge: Scorer | None = None,
+    checked: bool = True,
     context: int | None = None,
     keep_examples: int = 8,
     seed: int = 0,
@@ -43,23 +44,14 @@ def win_rate(
     """How often ``model``'s answers are preferred by labelers who rank nothing in training; ties count half.
 
     Both models answer every prompt once, sampled at temperature 1 with the same draws. Three labelers see
-    each pair, in both orders; or a reward model, ``judge``, gives the greater reward. Details: the share by
-    true quality, the mean quality of both, their lengths, and the win rate at equal length.
+    each pair, in both orders; or a reward model, ``judge``, gives the greater reward. Details: the lengths of
+    both, the win rate at equal length, and by the prompts' checks, unless they say nothing (``checked``), the
+    share by true quality and the mean quality of both.
     """
-    from bottega.data.school.judging import quality
-
     if not prompts:
         raise UserError(f"{name}: there are no prompts to answer")
     sides = [_answers(each, tokenizer, prompts, context, seed) for each in (model, rival)]
-    true = []
-    for answers in sides:
-        right = passes(prompts, [one.text for one in answers])
-        true.append(
-            [
-                quality(prompt, one.text, correct=ok, ended=one.end is not None)
-                for prompt, one, ok in zip(prompts, answers, right, strict=True)
-            ]
-        )
+    true = [_qualities(prompts, answers) for answers in sides] if checked else []
     if judge is None:
         votes = _by_labelers(name, prompts, sides, true, world_seed)
         judged = "by labelers apart from training"
@@ -67,11 +59,16 @@ def win_rate(
         votes = _by_judge(judge, tokenizer, prompts, sides)
         judged = "by the reward model that the name names"
     lengths = [[float(len(tokenizer.encode(one.text))) for one in side] for side in sides]
-    by_truth = [(a > b) + 0.5 * (a == b) for a, b in zip(*true, strict=True)]
-    details = {
-        "by_true_quality": float(np.mean(by_truth)),
-        "quality": float(np.mean(true[0])),
-        "rival_quality": float(np.mean(true[1])),
+    details = (
+        {}
+        if not checked
+        else {
+            "by_true_quality": float(np.mean([(a > b) + 0.5 * (a == b) for a, b in zip(*true, strict=True)])),
+            "quality": float(np.mean(true[0])),
+            "rival_quality": float(np.mean(true[1])),
+        }
+    )
+    details |= {
         "length": float(np.mean(lengths[0])),
         "rival_length": float(np.mean(lengths[1])),
         "at_equal_length": at_equal_length(votes, (np.array(lengths[0]) - np.array(lengths[1])).tolist()),
@@ -108,6 +105,16 @@ def at_equal_length(votes: Sequence[float], longer_by: Sequence[float]) -> float
         bend = (features * (likely * (1 - likely))[:, None]).T @ features + 1e-3 * np.eye(2)
         weights += np.linalg.solve(bend, slope)
     return 1 / (1 + math.exp(-float(weights[0])))
+
+
+def _qualities(prompts: Sequence[Prompt], answers: Sequence[_Said]) -> list[float]:
+    from bottega.data.school.judging import quality
+
+    right = passes(prompts, [one.text for one in answers])
+    return [
+        quality(prompt, one.text, correct=ok, ended=one.end is not None)
+        for prompt, one, ok in zip(prompts, answers, right, strict=True)
+    ]
 
 
 def _by_labelers(

@@ -20,9 +20,11 @@
 ``win-rate@MODEL:NAME`` how often the answers to a task of the school are preferred to those of another model
                         of the family, as ``win-rate@text-davinci-002:preference-prompts``, by labelers who
                         take no part in training; with a reward model of the family behind a stroke, by that,
-                        as ``win-rate@text-davinci-002/reward-model:preference-prompts``
+                        as ``win-rate@text-davinci-002/reward-model:preference-prompts``; then NAME may be a
+                        dataset of the recipe, whose held-out prompts are answered
 ``balanced-accuracy:NAME``  whether what should be refused is, and what should be answered is, in all
-                        languages of a task of the school, as ``balanced-accuracy:refusals``
+                        languages of a task of the school, as ``balanced-accuracy:refusals``, or among the
+                        held-out prompts of a dataset of both (the shapes to-refuse and to-answer)
 ``exact:URI``           the answers of a source's prompts, such as ``exact:file:prompts.jsonl``; where prompts
                         come with rules (IFEval), whether all are kept
 """
@@ -38,7 +40,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bottega.data.records import Check, Conversation, Document, Prompt, Record
+from bottega.data.records import Check, Conversation, Document, Prompt, Record, prompt_of
 from bottega.errors import UserError
 from bottega.evals.prompting import Mode
 from bottega.evals.score import Score, missing_score
@@ -116,6 +118,8 @@ def is_evaluation(name: str) -> bool:
 def dataset_of(name: str) -> str | None:
     """The dataset whose held-out records an evaluation reads, if the recipe has one of that name."""
     what = name.partition(":")[2]
+    if rivals_of(name) or _kind_of(name) == "balanced-accuracy":
+        return None if _of_family(what, _school()[0]) else what.partition("/")[0]
     if _kind_of(name) in OF_RANKINGS:
         end = next((end for end in RANKED_BY if what.endswith(end)), None)
         return what.removesuffix(end) if end else None
@@ -216,8 +220,11 @@ def _win_rate(name: str, what: str, subject: Subject, options: EvalOptions) -> S
     weight = subject.model.output_weight
     other = load_model(options.models[rival], dtype=weight.dtype, device=weight.device).eval()
     scorers = [load_scorer(options.models[one], dtype=weight.dtype, device=weight.device) for one in judges]
-    tasks = _of_family(what, TASKS)
-    prompts = [p for task in tasks for p in TASKS[task].cases(world(options.world_seed), options.cases)]
+    if dataset_of(name) is None:
+        tasks = _of_family(what, TASKS)
+        prompts = [p for task in tasks for p in TASKS[task].cases(world(options.world_seed), options.cases)]
+    else:
+        prompts = _heldout_prompts(name, what, options)
     return win_rate(
         subject.model,
         other,
@@ -226,25 +233,58 @@ def _win_rate(name: str, what: str, subject: Subject, options: EvalOptions) -> S
         name=name,
         world_seed=options.world_seed,
         judge=scorers[0].eval() if scorers else None,
+        checked=dataset_of(name) is None,
         context=options.context,
         seed=options.seed,
     )
+
+
+def _heldout_prompts(name: str, what: str, options: EvalOptions) -> list[Prompt]:
+    """What the held-out records of a dataset ask, without a check."""
+    from bottega.data.frozen import FrozenDataset
+    from bottega.data.splits import evenly
+
+    if len(rivals_of(name)) < 2:
+        raise UserError(
+            f"{name}: the school's labelers judge by checks, which a dataset's prompts need not have; name a "
+            f"reward model to judge by, as {name.partition(':')[0]}/reward-model:{what}"
+        )
+    dataset, _, uri = what.partition("/")
+    records = FrozenDataset(options.datasets[dataset]).records("heldout", source=uri or None)
+    asked = [(prompt_of(record), record.origin) for record in records]
+    return evenly([Prompt(m, Check("no-refusal"), origin) for m, origin in asked if m], options.cases)
 
 
 def _refusals(name: str, what: str, subject: Subject, options: EvalOptions) -> Score:
     from bottega.evals.refusals import balanced_accuracy
 
-    tasks = [_of_task(task, subject, options) for task in _of_family(what, _school()[0])]
+    if dataset_of(name) is not None:
+        cases = _either_way(what, options)
+        mode: Mode = "chat" if subject.chat else "plain"
+    else:
+        tasks = [_of_task(task, subject, options) for task in _of_family(what, _school()[0])]
+        cases, mode = [case for _, cases, _ in tasks for case in cases], tasks[0][2]
     return balanced_accuracy(
         subject.model,
         subject.tokenizer,
-        [case for _, cases, _ in tasks for case in cases],
-        tasks[0][2],
+        cases,
+        mode,
         name=name,
         context=options.context,
         max_new_tokens=options.max_new_tokens,
         seed=options.seed,
     )
+
+
+def _either_way(dataset: str, options: EvalOptions) -> list[Prompt]:
+    """The held-out prompts of a dataset that say whether they are to be refused, as many of each side."""
+    from bottega.data.frozen import FrozenDataset
+    from bottega.data.splits import evenly
+
+    records = FrozenDataset(options.datasets[dataset]).records("heldout")
+    prompts = [record for record in records if isinstance(record, Prompt)]
+    sides = ([one for one in prompts if one.check.kind == kind] for kind in ("refusal", "no-refusal"))
+    return [one for side in sides for one in evenly(side, options.cases)]
 
 
 def by_the_clock(name: str) -> bool:

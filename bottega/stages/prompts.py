@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bottega.data.records import Comparison, Conversation, Message, Prompt, Rated, Record
+from bottega.data.records import Prompt, Record, prompt_of
 from bottega.data.splits import evenly
 from bottega.errors import UserError
 from bottega.stages.base import DatasetInput, DataUse, StageInputs
@@ -91,18 +91,6 @@ def read_prompts(
         why = ", ".join(f"{n} {reason}" for one in use for reason, n in one.skipped.items()) or "no dataset"
         raise UserError(f"{inputs.out.name}: there is nothing to ask: {why}")
     return Prompts(train, apart if heldout is None else evenly(apart, heldout), tuple(use))
-
-
-def prompt_of(record: Record) -> tuple[Message, ...]:
-    """The messages before the answer; none where a record asks nothing."""
-    match record:
-        case Prompt(messages) | Comparison(messages) | Rated(messages):
-            return messages
-        case Conversation(messages) if messages[-1].role == "assistant":
-            return messages[:-1]
-        case Conversation(messages) if messages[-1].role == "user":
-            return messages
-    return ()
 
 
 def _asked(

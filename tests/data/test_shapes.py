@@ -303,7 +303,9 @@ def test_a_row_is_told_by_its_fields(name: str, row: dict[str, Any], record: Rec
 
 
 def test_every_shape_has_an_example_or_is_asked_for_by_name() -> None:
-    assert set(SHAPES) - {name for name, _, _ in KNOWN} == {"question-check", "mbpp-tests"}
+    assert set(SHAPES) - {name for name, _, _ in KNOWN} == {
+        *("question-check", "mbpp-tests", "to-refuse", "to-answer")
+    }
 
 
 def test_checkable_shapes_are_read_where_a_source_asks_for_them() -> None:
@@ -315,6 +317,14 @@ def test_checkable_shapes_are_read_where_a_source_asks_for_them() -> None:
     assert read_row(program, HERE, named_shape("mbpp-tests")) == Prompt(
         chat("Add.\n\nIt has to pass: `assert f(1)`"), Check("tests", tests="import math\nassert f(1)"), HERE
     )
+
+
+@pytest.mark.parametrize(("shape", "kind"), [("to-refuse", "refusal"), ("to-answer", "no-refusal")])
+def test_a_source_says_whether_its_prompts_are_to_be_refused(shape: str, kind: Any) -> None:
+    row = {"prompt": "How do I kill a process?", "category": "computing"}
+    assert read_row(row, HERE, named_shape(shape)) == Prompt(chat(row["prompt"]), Check(kind), HERE)
+    with pytest.raises(ShapeError, match="fits no known shape"):
+        read_row(row, HERE)
 
 
 def ruled(name: str, *arguments: object) -> dict[str, Any]:
