@@ -225,6 +225,10 @@ def evaluate(resolver: Resolver, name: str, observer: Observer, *, again: bool =
             "score_settings": {**card.score_settings, evaluation: asked},
         }
         card = card.model_copy(update=scored)
+        if evaluation.startswith("brier:") and not score.not_built:
+            from bottega.lineage.curves import draw_calibration
+
+            draw_calibration(card, folder / "calibration.png")
         write_card(folder, card)
     wanted = resolver.recipe.evaluations(name)
     ordered = {key: card.scores[key] for key in (*wanted, *card.scores) if key in card.scores}

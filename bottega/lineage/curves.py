@@ -58,6 +58,32 @@ def draw_curves(card: Card, path: Path) -> None:
     figure.savefig(path)
 
 
+def draw_calibration(card: Card, path: Path) -> None:
+    """How often the answer that a reward model thinks better was preferred, by how sure it is: on held-out
+    rankings, the pairs of each bar written above it. On the diagonal its word can be taken."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    details = next(score.details for name, score in card.all_scores().items() if name.startswith("brier:"))
+    marks = [name.removeprefix("right_when_") for name in details if name.startswith("right_when_")]
+    figure = Figure(figsize=(3.8, 3.0), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.plot([0.5, 1.0], [0.5, 1.0], color="#9ca3af", lw=1.0, ls="--")
+    for mark in marks:
+        low, high = (float(part) for part in mark.split("_to_"))
+        rate, pairs = details[f"right_when_{mark}"], details[f"pairs_at_{mark}"]
+        axes.bar((low + high) / 2, rate, width=0.9 * (high - low), color="#9db8d9")
+        axes.annotate(f"{pairs:,.0f}", ((low + high) / 2, rate), ha="center", va="bottom", fontsize=6.5)
+    axes.set_xlim(0.5, 1.0)
+    axes.set_ylim(0.0, 1.08)
+    axes.set_xlabel("probability given to the answer thought better", fontsize=8, color="#4b5563")
+    axes.set_ylabel("share of pairs where it was preferred", fontsize=8, color="#4b5563")
+    axes.set_title(f"{card.name}: calibration", loc="left", fontsize=10, fontweight="bold", color="#1d2126")
+    _plain(axes)
+    figure.savefig(path)
+
+
 def draw_looks(axes: Any, looks: Mapping[str, Sequence[float]]) -> None:
     """Held-out answers by their distance from the reference: how often the reward prefers them to those of
     before training, and how good they truly are. Where one rises and the other falls, the reward misleads."""

@@ -65,11 +65,14 @@ def _scores(card: Card) -> str:
     for score in card.all_scores().values():
         floors = ", ".join(f"{name} {number(v, score.unit)}" for name, v in score.floors.items())
         rows.append((score.name, value_with_interval(score), score.unit, str(score.n or ""), floors or "-"))
+    judged = any(name.startswith("brier:") and not s.not_built for name, s in card.all_scores().items())
+    picture = "\n\n![Calibration](calibration.png)" if judged else ""
     note = (
         "Intervals are 95%. A floor is what a method that understands nothing reaches on the same cases. "
         "Cases are held out: no model of the family was trained on them."
     )
-    return "## Scores\n\n" + _table(("evaluation", "score", "unit", "n", "floors"), rows) + "\n\n" + note
+    table = _table(("evaluation", "score", "unit", "n", "floors"), rows)
+    return f"## Scores\n\n{table}\n\n{note}{picture}"
 
 
 def _samples(card: Card) -> str:

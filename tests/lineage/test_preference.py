@@ -77,6 +77,8 @@ def test_the_judge_is_a_scorer_with_its_scores_and_says_nothing(home: Home) -> N
     assert accuracy is not None and 0 < accuracy.value < 1
     assert accuracy.floors.keys() == {"length", "coin"}
     assert "standard_error" in accuracy.details
+    assert (where / "calibration.png").read_bytes()[:4] == b"\x89PNG"
+    assert "(calibration.png)" in (where / "README.md").read_text(encoding="utf-8")
     assert card.report["answers"]["talker"] > card.report["answers"]["school"]
 
 
