@@ -94,6 +94,18 @@ def test_wins_are_all_untied_pairs_of_all_labelers_and_sum_to_one(tokenizer: Tok
     assert (counts.pairs, counts.tied_pairs) == (3, 1)
 
 
+@pytest.mark.parametrize("answers", [2, 4, 9])
+def test_a_pick_of_the_best_is_as_many_pairs_as_there_are_others_and_tells_nothing_of_these(
+    tokenizer: Tokenizer, answers: int
+) -> None:
+    """Nobody says which of those that were not picked is better: they are tied."""
+    pick = Ranking("a", ((1,), tuple(i for i in range(answers) if i != 1)))
+    (one,), _ = encoded(tokenizer, Comparison(ASKED, said(*"abcdefghi"[:answers]), (pick,)))
+    others = [i for i in range(answers) if i != 1]
+    assert one.wins[1, others] == pytest.approx(1 / len(others))
+    assert one.wins[others].sum() == 0 and one.wins[1, 1] == 0
+
+
 def test_a_labelers_word_weighs_what_it_is_said_to_weigh(tokenizer: Tokenizer) -> None:
     record = Comparison(ASKED, said("the cat", "the mat"), (FIRST, Ranking("bob", ((1,), (0,)))))
     counts = JudgedCounts()

@@ -19,6 +19,16 @@ from bottega.stages.base import StageInputs
 from .workshop import SCRIPT, SHAPE, Workshop
 
 SMALL = {"context": 64, "batch_tokens": 512, "budget_tokens": 512 * 60}
+SAMPLED = {
+    "context": 64,
+    "max_new_tokens": 8,
+    "steps": 20,
+    "batch_prompts": 8,
+    "batch_tokens": 256,
+    "eval_prompts": 4,
+    "eval_every": 5,
+    "min_score_spread": 0.0,
+}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "pretrain": ("pretrain", {**SMALL, "shape": SHAPE}),
     "code": ("code", SMALL),
@@ -30,22 +40,19 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "ppo": (
         "ppo",
         {
-            "context": 64,
-            "max_new_tokens": 8,
-            "steps": 20,
-            "batch_prompts": 8,
-            "batch_tokens": 256,
+            **SAMPLED,
             "inner_epochs": 2,
             "minibatches": 2,
             "kl_target": 1.0,
-            "eval_every": 5,
-            "eval_prompts": 4,
             "ptx_coef": 0.5,
             "ptx_tokens": 128,
             "ema_decay": 0.9,
-            "min_score_spread": 0.0,
         },
     ),
+    "grpo": ("grpo", {**SAMPLED, "reward": "model", "kl_coef": 0.1, "answers_per_prompt": 2}),
+    "rloo": ("rloo", {**SAMPLED, "reward": "model", "answers_per_prompt": 2}),
+    "expert-iteration": ("expert-iteration", {**SAMPLED, "answers_per_prompt": 2, "rounds": 5}),
+    "backing-off": ("ppo", {**SAMPLED, "lr": 0.03, "max_kl": 2.0, "on_runaway": "back-off", "eval_every": 3}),
     "sft-from-scratch": ("sft", {**SMALL, "from_scratch": True}),
 }
 CHECKPOINT_EVERY, KILL_AT = 4, 10
@@ -110,11 +117,17 @@ def test_a_killed_stage_resumes_to_bitwise_equal_weights(
         ),
         "reward": (workshop.dataset("rankings"),),
         "dpo": (workshop.dataset("rankings"),),
-        "ppo": (workshop.dataset("rankings"), workshop.dataset("prose", role="replay")),
+        "ppo": (
+            workshop.dataset("rankings"),
+            *([workshop.dataset("prose", role="replay")] if "ptx_coef" in config else []),
+        ),
+        "grpo": (workshop.dataset("rankings"),),
+        "rloo": (workshop.dataset("rankings"),),
+        "expert-iteration": (workshop.dataset("rankings"),),
         "sft": (workshop.dataset("talks"), workshop.dataset("prose", weight=0.25, role="replay")),
     }[stage_name]
     parents: tuple[Path, ...] = () if stage_name == "pretrain" else (base_model,)
-    if stage_name == "ppo":
+    if stage_name in ("ppo", "grpo", "rloo", "expert-iteration"):
         parents = (base_model, reward_model(workshop, base_model, tmp_path / "reward"))
     stage = stages.get(stage_name)
 

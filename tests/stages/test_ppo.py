@@ -399,6 +399,46 @@ def test_a_rate_far_too_high_ends_with_the_reason_and_the_best_weights(
     assert all(p.isfinite().all() for p in weights(inputs.out).values())
 
 
+def test_an_inner_epoch_takes_every_answer_once_in_an_order_of_its_own_at_a_falling_rate(
+    workshop: Workshop, policy: Path, reward_model: Path, tmp_path: Path
+) -> None:
+    """CORRECTNESS 29."""
+    stage: Any = stages.get("ppo")
+    knobs = {"inner_epochs": 3, "minibatches": 4, "clip_norm": 0.01, "eval_prompts": 0, "lr": 1e-3}
+    config = stage.Config.parse(SMALL | knobs)
+    inputs = inputs_of(workshop, tmp_path, policy, reward_model)
+    networks = networks_of(config, inputs, 0, "ppo")
+    taken: list[list[int]] = []
+    norms: list[float] = []
+
+    class Watched(stage.Run):  # type: ignore[misc, name-defined]
+        def _update(self, minibatch: Sequence[Micro], *rest: Any) -> dict[str, float]:
+            taken.append(sorted(i for micro in minibatch for i in micro.answers.tolist()))
+            found: dict[str, float] = super()._update(minibatch, *rest)
+            norms.append(found["grad_norm"])
+            return found
+
+    scaled = networks.policy.scale
+
+    def scale(grads: list[Tensor], weight: float, norm: float | None = None) -> float:
+        found = scaled(grads, weight, norm)
+        assert float(nn.utils.get_total_norm(grads)) <= 0.01 * 1.001
+        return found
+
+    networks.policy.scale = scale  # type: ignore[method-assign]
+    asked = read_prompts(inputs, networks.tokenizer, config, heldout=0)
+    improve(Watched, networks, asked, None, config, inputs, 0)
+    assert len(taken) == 3 * 3 * 4 and max(norms) > 0.01
+    for step in range(3):
+        epochs = [taken[(step * 3 + epoch) * 4 : (step * 3 + epoch + 1) * 4] for epoch in range(3)]
+        assert all(sorted(i for part in epoch for i in part) == list(range(8)) for epoch in epochs)
+        assert epochs[0] != epochs[1] != epochs[2]
+    rates = [row["lr_factor"] for row in read_metrics(tmp_path / "work" / "train" / "metrics.jsonl")]
+    assert rates == sorted(rates, reverse=True) and rates[-1] < rates[0]
+    groups = networks.policy.optimizers.parts["adamw"].param_groups
+    assert {group["eps"] for group in groups} == {1e-5}
+
+
 def test_answers_at_set_steps_are_in_the_card_best_and_worst(
     workshop: Workshop, policy: Path, reward_model: Path, tmp_path: Path
 ) -> None:
