@@ -8,7 +8,14 @@ from math import perm
 from types import ModuleType
 
 from bottega.data.records import Check, Conversation, Message, Origin, Prompt
-from bottega.data.school import small_talk_en, small_talk_zh, stories_en, stories_zh
+from bottega.data.school import (
+    assistant_en,
+    assistant_zh,
+    small_talk_en,
+    small_talk_zh,
+    stories_en,
+    stories_zh,
+)
 from bottega.data.school.asking import request
 from bottega.data.school.draw import Draw, different, fresh_item
 from bottega.data.school.facts import Slots
@@ -101,6 +108,11 @@ def tell_and_ask(draw: Draw, slots: Slots) -> tuple[Turn, Turn, str]:
 
 
 _TOLD = tuple(small_talk_en.TOLD)
+# What an assistant answers to a question that small talk has too is as good.
+_PERSONA = {
+    language: [(question, answers) for questions, answers in table for question in questions]
+    for language, table in (("en", assistant_en.PERSONA), ("zh", assistant_zh.PERSONA))
+}
 
 
 def _turns(draw: Draw) -> list[Turn]:
@@ -146,8 +158,10 @@ def _compared(draw: Draw) -> Case:
     words, slots = book(draw.language), scene(draw)
     told, _, _ = tell_and_ask(draw, slots)
     said, answers = draw.one((*words.GREETINGS, *words.ABOUT, *words.CLOSINGS, *words.REMARKS))
-    accepted = tuple(answer.format_map(slots) for answer in answers)
-    return [told], (draw.one(said).format_map(slots), accepted[0]), accepted
+    asked = draw.one(said)
+    as_an_assistant = dict(_PERSONA[draw.language]).get(asked, ())
+    accepted = tuple(answer.format_map(slots) for answer in (*answers, *as_an_assistant))
+    return [told], (asked.format_map(slots), accepted[0]), accepted
 
 
 def messages_of(turns: list[Turn]) -> tuple[Message, ...]:
