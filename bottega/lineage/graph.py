@@ -44,13 +44,15 @@ class Graph:
             self.needs[Node("model", name)] = parents + own + data
 
     def read_by_evaluations(self, model: str) -> list[Node]:
-        """The datasets a model is scored on, and the models it is held against: they are built before that,
-        but are no part of what it is made from."""
+        """The datasets a model is scored on, and the models it is held against, as far as these stand before
+        it in the recipe: they are built before that, but are no part of what it is made from."""
         evaluations = self.recipe.evaluations(model)
         datasets, models = self.recipe.datasets, self.recipe.models
         data = [Node("dataset", one) for one in map(dataset_of, evaluations) if one and one in datasets]
         held_against = (one for evaluation in evaluations for one in rivals_of(evaluation))
-        return data + [Node("model", one) for one in held_against if one in models]
+        before = set(list(models)[: list(models).index(model)]) if model in models else set()
+        earlier = (Node("model", one) for one in held_against if one in before)
+        return data + [one for one in earlier if Node("model", model) not in self.ancestors(one)]
 
     def ancestors(self, node: Node) -> set[Node]:
         """Everything a node is made from, however indirectly."""
@@ -87,7 +89,25 @@ class Graph:
             chats[1:] + others, key=lambda name: (specs[name].role == "control", list(specs).index(name))
         )
         with_evaluations = ([*self.read_by_evaluations(name), Node("model", name)] for name in first + rest)
-        return self.order(node for nodes in with_evaluations for node in nodes)
+        return self._after_what_they_read(self.order(node for nodes in with_evaluations for node in nodes))
+
+    def _after_what_they_read(self, nodes: list[Node]) -> list[Node]:
+        """The same nodes, each after what it is made from and what its evaluations read, as far as these are
+        among them: a model that only stands on the way to another is evaluated too."""
+        among, ordered = set(nodes), dict[Node, None]()
+
+        def visit(node: Node, trail: tuple[Node, ...]) -> None:
+            if node in ordered or node in trail:
+                return
+            reads = self.read_by_evaluations(node.name) if node.kind == "model" else []
+            for need in (*self.needs[node], *reads):
+                if need in among:
+                    visit(need, (*trail, node))
+            ordered[node] = None
+
+        for node in nodes:
+            visit(node, ())
+        return list(ordered)
 
     def _closure(self, node: Node) -> list[Node]:
         """The node after everything it needs, depth first. Soundness of the recipe rules cycles out."""

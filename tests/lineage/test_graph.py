@@ -54,6 +54,29 @@ def test_of_two_chat_models_the_one_with_fewer_ancestors_comes_first() -> None:
     assert order.index("code-davinci") < order.index("text-davinci")
 
 
+def test_what_a_model_on_the_way_is_scored_on_is_built_before_it() -> None:
+    text = TINY.read_text(encoding="utf-8")
+    prose = '[datasets.last]\nsources = [{ uri = "school:prose-en", records = 50 }]\n\n[datasets.prose]'
+    text = text.replace("[datasets.prose]", prose, 1)
+    text = text.replace("[evals]\n", '[evals]\nlast = ["bits-per-byte:last"]\n', 1)
+    text = text.replace('evals = ["text"]', 'evals = ["last"]', 1)
+    graph = Graph(parse(text, "t.toml"))
+    order = graph.schedule()
+    assert order.index(Node("dataset", "last")) < order.index(model("davinci"))
+    child = next(name for name in graph.recipe.models if model("davinci") in graph.ancestors(model(name)))
+    order = graph.schedule([child, "davinci"])
+    assert order.index(Node("dataset", "last")) < order.index(model("davinci")) < order.index(model(child))
+
+
+def test_models_that_are_held_against_each_other_do_not_wait_for_each_other() -> None:
+    text = (TINY.parent / "preference.toml").read_text(encoding="utf-8")
+    talker = '[models.talker]\nstage = "sft"'
+    text = text.replace(talker, talker + '\nevals = ["win-rate@improved:preference-prompts"]', 1)
+    graph = Graph(parse(text, "p.toml"))
+    assert model("improved") not in graph.read_by_evaluations("talker")
+    assert {model("talker"), model("judge"), model("stranger")} <= set(graph.read_by_evaluations("improved"))
+
+
 def test_only_what_a_target_needs_is_scheduled() -> None:
     assert Graph(load(TINY)).schedule(["davinci"]) == [
         Node("dataset", "prose"),
