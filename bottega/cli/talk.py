@@ -29,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         epilog="Examples:\n\n`bottega chat text-davinci-002`\n\n"
         "`echo 'Who lives by the river?' | bottega chat text-davinci-002`\n\n"
+        "`bottega chat chatgpt --best-of 8 --judge chat-reward-model`\n\n"
         "`bottega chat davinci` (a base model: it continues your text)"
     )(chat)
 
@@ -56,6 +57,12 @@ def chat(
     ] = 1.0,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="The longest answer.")] = 256,
     seed: Annotated[int, typer.Option("--seed", help="What a temperature above 0 draws with.")] = 0,
+    best_of: Annotated[
+        int, typer.Option("--best-of", min=1, help="Sample so many answers; a reward model chooses.")
+    ] = 1,
+    judge: Annotated[
+        str, typer.Option("--judge", help="The reward model that chooses, with --best-of.")
+    ] = "reward-model",
     device: Annotated[
         str, typer.Option("--device", help="auto, cpu, cuda, or one card such as cuda:1.")
     ] = "auto",
@@ -63,8 +70,10 @@ def chat(
     """Talk to a model: many turns, streamed, in English or Chinese. From a pipe, each line is a message."""
     from bottega.engine.requests import Sampling
 
+    if best_of > 1 and not temperature:
+        temperature = 1.0  # the likeliest token alone gives the same answer every time
     sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed)
-    converse(name, recipe, device, system, sampling, max_tokens)
+    converse(name, recipe, device, system, sampling, max_tokens, (judge, best_of) if best_of > 1 else None)
 
 
 def converse(
@@ -74,13 +83,15 @@ def converse(
     system: str = "",
     sampling: Sampling | None = None,
     max_tokens: int = 256,
+    judge: tuple[str, int] | None = None,
 ) -> None:
-    """Hold the conversation until the user leaves."""
+    """Hold the conversation until the user leaves. ``judge``: a reward model, and among how many answers it
+    chooses."""
     from contextlib import closing
 
     from rich.console import Console
 
-    from bottega.cli.conversation import Conversation
+    from bottega.cli.conversation import Conversation, Judge
     from bottega.engine.requests import GREEDY
     from bottega.lineage.home import Home
     from bottega.lineage.names import find_model
@@ -88,7 +99,9 @@ def converse(
     home = Home()
     folder = find_model(home, name or _best_chat(home, recipe), recipe)
     console = Console(highlight=False)
-    with closing(Conversation(folder, device, sampling or GREEDY, max_tokens, system)) as conversation:
+    chooses = Judge(find_model(home, judge[0], recipe), judge[1]) if judge else None
+    talk = Conversation(folder, device, sampling or GREEDY, max_tokens, system, chooses)
+    with closing(talk) as conversation:
         if sys.stdin.isatty():
             _converse(conversation, console, home, recipe)
         else:
@@ -195,8 +208,8 @@ def _best_chat(home: Home, recipe: str | None) -> str:
             continue
         models = load(family.source).models
         built = [name for name, model in models.items() if model.chat and f"model {name}" in family.versions]
-        if built:
-            return built[-1]
+        if built:  # a control or a step on the way is talked to by its name alone, unless there is no other
+            return next((name for name in reversed(built) if models[name].role == "model"), built[-1])
     raise UserError(
         "no chat model is built yet. `bottega up` raises a family; `bottega chat NAME` talks to any model."
     )

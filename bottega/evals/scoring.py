@@ -10,9 +10,22 @@ from numpy.typing import NDArray
 
 from bottega.data.comparisons import Judged
 from bottega.data.judged import ComparisonPlan
+from bottega.engine.requests import Completion
 from bottega.model.scorer import Scorer
 
 BATCH_TOKENS = 8192
+
+
+def best_of(scorer: Scorer, prompt: Sequence[int], completions: Sequence[Completion]) -> Completion:
+    """The completion that the reward model likes best; of equals the first."""
+    answers = tuple(
+        np.array([*one.tokens, *([] if one.stop_id is None else [one.stop_id])], np.int32)
+        for one in completions
+    )
+    K = len(answers)
+    wins, ratings = np.zeros((K, K), np.float32), np.full(K, np.nan, np.float32)
+    (rewards,) = score_answers(scorer, [Judged(np.array(prompt, np.int32), answers, wins, ratings)])
+    return completions[int(rewards.argmax())]
 
 
 @torch.inference_mode()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from recipes.tiny import Heard, tiny_options
 
+from bottega.cli.conversation import Conversation, Judge
 from bottega.data.frozen import FrozenDataset
-from bottega.data.records import Comparison
+from bottega.data.records import Comparison, Message
 from bottega.errors import UserError
 from bottega.lineage.build import build
 from bottega.lineage.card import read_card
@@ -98,6 +102,41 @@ def test_the_improved_model_is_held_against_its_rival_and_names_both_parents(hom
     assert won.details.keys() >= {"by_true_quality", "at_equal_length", "length"}
     assert card.report["judged_by"] == "the training reward itself"
     assert {use.dataset for use in card.data} == {"prompts"}
+
+
+def test_a_reward_model_chooses_among_several_answers(home: Home, tmp_path: Path) -> None:
+    from bottega.data.chat import encode_chat
+    from bottega.data.tokenizer import Tokenizer
+    from bottega.engine.local import LocalEngine
+    from bottega.engine.requests import Request, Sampling
+    from bottega.lineage.loading import load, stop_ids
+    from bottega.model.hub import load_scorer
+
+    talker, judge = folder(home, "model", "talker"), folder(home, "model", "judge")
+    asked = "What is the colour of the stone?"
+    sampling = Sampling(temperature=1.0, seed=3)
+    with closing(Conversation(talker, "cpu", sampling, 12, judge=Judge(judge, 6))) as talk:
+        said = "".join(talk.ask(asked))
+        assert talk.messages[-1].content == said
+    model, tokenizer = load(talker, "cpu")
+    prompt = list(encode_chat(tokenizer, [Message("user", asked)], add_generation_prompt=True).ids)
+    with LocalEngine(model, tokenizer, slots=6) as engine:
+        ends = frozenset(stop_ids(tokenizer, speaks=True))
+        (found,) = engine.generate([Request(prompt, 12, sampling, n=6, stop_ids=ends)])
+    scorer = load_scorer(judge).eval()
+    rewards = []
+    for one in found:  # a plain loop, each answer by itself
+        tokens = torch.tensor([[*prompt, *one.tokens, *([] if one.stop_id is None else [one.stop_id])]])
+        places = torch.arange(tokens.shape[1])[None]
+        rewards.append(float(scorer.rewards(scorer(tokens, places)[0, -1])))
+    assert said == found[max(range(6), key=rewards.__getitem__)].text
+    with pytest.raises(UserError, match="no reward model"):
+        Conversation(talker, "cpu", sampling, 12, judge=Judge(talker, 2))
+    other = tmp_path / "judge"
+    shutil.copytree(judge, other)
+    Tokenizer.train(["another text altogether"] * 50, vocab_size=275).save(other)
+    with pytest.raises(UserError, match="another tokenizer"):
+        Conversation(talker, "cpu", sampling, 12, judge=Judge(other, 2))
 
 
 def test_a_second_build_makes_nothing_and_another_temperature_makes_what_follows_anew(
