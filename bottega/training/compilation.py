@@ -19,6 +19,7 @@ CompileChoice = Literal["auto", "on", "off"]
 # CPU in float32 nearly all the time is in matrix products, and compilation gains some 5%; more in bfloat16.
 WORTHWHILE_FLOPS = {("cpu", torch.float32): 1e14, ("cpu", torch.bfloat16): 3e13}
 WORTHWHILE_FLOPS_GPU = 1e15
+MOST_VARIANTS = 32  # of one layer: by the batch's shape, with a gradient or none, with branches or none
 
 
 def should_compile(
@@ -46,7 +47,12 @@ def compile_model(model: Backbone) -> None:
     compiled anew.
 
     Layers are alike, so one compilation serves all of them: a third of the time of compiling the model whole.
+    Networks of one shape share it too, with and without gradients, so that more variants than torch allows by
+    itself are met.
     """
+    from torch._dynamo import config
+
+    config.recompile_limit = max(config.recompile_limit, MOST_VARIANTS)
     for part in _parts(model):
         # On the instance, over the class's forward: hooks of the module stay outside the compiled graph.
         vars(part)["forward"] = torch.compile(part.forward, dynamic=False)
