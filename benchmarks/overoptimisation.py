@@ -11,7 +11,7 @@ import argparse
 import math
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,12 @@ class Curve:
     second: list[float]  # by the second judge
     truth: list[float]
 
+    def begun_at(self, other: Curve) -> Curve:
+        """With the other's first point, of the untrained policy, before its own; by KL."""
+        names = [one.name for one in fields(self)]
+        rows = zip(*(getattr(other, name)[:1] + getattr(self, name) for name in names), strict=True)
+        return Curve(*map(list, zip(*sorted(rows), strict=True)))
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -45,7 +51,8 @@ def main() -> None:
     given = parser.parse_args()
     family = Family()
     with tempfile.TemporaryDirectory() as scratch:
-        curves = {"best of n": best_of_n(family), "PPO": ppo(family, Path(scratch), given)}
+        best = best_of_n(family)
+        curves = {"best of n": best, "PPO": ppo(family, Path(scratch), given).begun_at(best)}
     for name, curve in curves.items():
         print(f"{name:10s} {'KL':>8s} {'reward':>8s} {'second':>8s} {'truth':>8s}")
         for row in zip(curve.kl, curve.reward, curve.second, curve.truth, strict=True):
@@ -175,13 +182,15 @@ def draw(curves: dict[str, Curve], path: Path) -> None:
             (curve.second, "second opinion", "#6b8f3c"),
         ):
             axes.plot(curve.kl, _risen(values), color=colour, lw=1.6, label=label)
+        axes.set_xscale("function", functions=(lambda kl: np.sqrt(np.maximum(kl, 0)), np.square))
+        axes.set_xlim(0, max(curve.kl) * 1.02)
         truth = axes.twinx()
         truth.plot(curve.kl, curve.truth, "--", color="#b3541e", lw=1.6)
         truth.set_ylabel("true quality (dashed)", fontsize=8, color="#b3541e")
         axes.set_title(name, loc="left", fontsize=10, fontweight="bold")
-        axes.set_xlabel("KL of an answer (nats)", fontsize=8)
+        axes.set_xlabel("KL of an answer (nats, by its root)", fontsize=8)
         axes.set_ylabel("reward above the start", fontsize=8)
-        axes.legend(fontsize=7, frameon=False)
+        axes.legend(fontsize=7, frameon=False, loc="best")
         for one in (axes, truth):
             one.tick_params(labelsize=7.5)
             one.spines["top"].set_visible(False)

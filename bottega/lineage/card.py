@@ -20,7 +20,8 @@ FIGURES = (  # of learning from preference, beside the loss
     *("score", "kl", "length", "entropy", "ended", "explained_variance", "clip_fraction"),
     *("accuracy", "margin"),
 )
-LOOKS = ("kl", "heldout_preference", "heldout_quality")  # at held-out answers, in a run that samples
+# Of looks at held-out answers, in a run that samples.
+LOOKS = ("tokens", "kl", "heldout_preference", "heldout_quality")
 CURVE_POINTS = 200
 
 
@@ -110,7 +111,8 @@ class Card(_Part):
     metrics: dict[str, float] = {}
     curves: dict[str, list[float]] = Field(default_factory=dict, description="tokens and figures, thinned")
     looks: dict[str, list[float]] = Field(
-        default_factory=dict, description="held-out answers during training: KL, preference, true quality"
+        default_factory=dict,
+        description="held-out answers during training, after so many tokens: KL, preference, true quality",
     )
     report: dict[str, Any] = {}
     scores: dict[str, dict[str, Any]] = {}

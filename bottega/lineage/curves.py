@@ -85,35 +85,33 @@ def draw_calibration(card: Card, path: Path) -> None:
 
 
 def draw_looks(axes: Any, looks: Mapping[str, Sequence[float]]) -> None:
-    """Held-out answers by their distance from the reference: how often the reward prefers them to those of
-    before training, and how good they truly are. Where one rises and the other falls, the reward misleads."""
-    from matplotlib.ticker import MaxNLocator
-
+    """How often the reward prefers held-out answers to those of before training, and how good they truly are.
+    Where one rises and the other falls, the reward misleads."""
     lines = (
         ("heldout_preference", "preferred by the reward", "#2b5d9e", "-"),
         ("heldout_quality", "true quality", "#b3541e", "--"),
     )
-    order = sorted(range(len(looks["kl"])), key=lambda i: looks["kl"][i])
     for name, label, colour, style in lines:
         if name in looks:
-            values = [looks[name][i] for i in order]
-            axes.plot([looks["kl"][i] for i in order], values, style, color=colour, lw=1.4, label=label)
-    axes.set_xlabel("KL of an answer (nats)", fontsize=8, color="#4b5563")
+            axes.plot(looks["tokens"], looks[name], style, color=colour, lw=1.4, label=label)
     axes.set_ylabel("held-out answers", fontsize=8, color="#4b5563")
-    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.legend(fontsize=6.5, frameon=False)
-    _plain(axes)
+    _over_tokens(axes)
 
 
 def _draw(axes: Any, tokens: list[float], values: list[float], title: str) -> None:
+    axes.plot(tokens, values, color="#9db8d9", lw=0.9)
+    axes.plot(tokens, _running_mean(values), color="#2b5d9e", lw=1.8)
+    axes.set_ylabel(title, fontsize=8, color="#4b5563")
+    _over_tokens(axes)
+
+
+def _over_tokens(axes: Any) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     from bottega.lineage.readme import quantity
 
-    axes.plot(tokens, values, color="#9db8d9", lw=0.9)
-    axes.plot(tokens, _running_mean(values), color="#2b5d9e", lw=1.8)
     axes.set_xlabel("tokens", fontsize=8, color="#4b5563")
-    axes.set_ylabel(title, fontsize=8, color="#4b5563")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value)))
     _plain(axes)

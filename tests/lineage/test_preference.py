@@ -89,7 +89,7 @@ def test_the_judge_is_a_scorer_with_its_scores_and_says_nothing(home: Home) -> N
 def test_the_improved_model_is_held_against_its_rival_and_names_both_parents(home: Home) -> None:
     card = read_card(folder(home, "model", "improved"))
     assert [parent.name for parent in card.parents] == ["talker", "judge"]
-    assert {"kl", "heldout_preference", "heldout_quality"} == card.looks.keys()
+    assert {"tokens", "kl", "heldout_preference", "heldout_quality"} == card.looks.keys()
     assert all(0 <= quality <= 1 for quality in card.looks["heldout_quality"])
     for judge in ("judge", "stranger"):
         by_judge = card.score(f"win-rate@talker/{judge}:preference-prompts")
