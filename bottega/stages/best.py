@@ -9,8 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bottega.engine.local import LocalEngine
-from bottega.model.decoder import Backbone, Decoder
+from bottega.model.decoder import Backbone
 from bottega.stages.base import StageConfig, register
 from bottega.stages.policy import Measured, PolicyRun
 from bottega.stages.policy_knobs import PolicyConfig
@@ -68,22 +67,18 @@ class BestRun(PolicyRun):
     config: BestConfig
     _sampler: Sampler
 
-    def begin(self, networks: Networks) -> None:
+    def begin(self, networks: Networks) -> Backbone:
         """A copy of the policy, to sample from while the policy learns."""
         self._sampler = Sampler(networks.policy, networks.precision.dtype)
         self.learners = {**self.learners, "sampler": self._sampler}
-
-    def engine_of(self, slots: int, max_tokens: int) -> LocalEngine:
-        """Answers are the sampler's."""
-        assert isinstance(self._sampler.model, Decoder)
-        return LocalEngine(self._sampler.model, self.networks.tokenizer, slots=slots, max_tokens=max_tokens)
+        return self._sampler.model
 
     def one_step(self) -> None:
         """Where a round begins, sample from the policy as it is now."""
         every = math.ceil(self.total_steps / self.config.rounds)
         if self.step and self.step % every == 0:
             self._sampler.follow()
-            self.engine.weights_changed()
+            self.weights_changed()
         super().one_step()
 
     def advantages(self, experience: Experience, measured: Measured) -> tuple[Tensor, Tensor | None]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bottega.engine.local import LocalEngine
 from bottega.engine.rollout import Rollouts, rollout
-from bottega.model.decoder import Decoder
+from bottega.model.decoder import Backbone, Decoder
 from bottega.stages.policy_knobs import PolicyConfig
 from bottega.stages.policy_networks import Networks, logprobs_of
 from bottega.stages.prompts import Prompts
@@ -108,7 +108,6 @@ class PolicyRun(Run):
             "parameters": {n: list(p.shape) for n, p in networks.policy.weights.masters.items()},
         }
         super().__init__(held, config.steps, identity, run_dir, cadence, telemetry, ALONE)
-        self.begin(networks)
         self._trained = learners
         self._seed = cadence.seed
         tokenizer = networks.tokenizer
@@ -117,7 +116,10 @@ class PolicyRun(Run):
         longest = max(len(one.tokens) for one in (*self.prompts, *self.heldout))
         n = config.answers_per_prompt
         self.row = row_length(longest + n * (config.max_new_tokens + 1))
-        self.engine = self.engine_of(min(SLOTS, config.batch_prompts * n), longest + config.max_new_tokens)
+        slots, most = min(SLOTS, config.batch_prompts * n), longest + config.max_new_tokens
+        self.looker = self._engine(networks.policy.model, slots, most)  # of the policy, its weights in place
+        source = self.begin(networks)
+        self.engine = self.looker if source is None else self._engine(source, slots, most)
         self.schedule = Schedule(
             config.steps,
             round(config.warmup_fraction * config.steps),
@@ -137,13 +139,24 @@ class PolicyRun(Run):
 
     # ---------------------------------------------------------------- what a method decides
 
-    def begin(self, networks: Networks) -> None:
-        """Make what the method needs beside the networks."""
+    def begin(self, networks: Networks) -> Backbone | None:
+        """Make what the method needs beside the networks; the model that is learned from, where that is not
+        the policy."""
+        return None
 
-    def engine_of(self, slots: int, max_tokens: int) -> LocalEngine:
-        """The engine that samples: of the policy, its weights shared in place."""
-        assert isinstance(self.policy.model, Decoder)
-        return LocalEngine(self.policy.model, self.networks.tokenizer, slots=slots, max_tokens=max_tokens)
+    def _engine(self, model: Backbone, slots: int, max_tokens: int) -> LocalEngine:
+        assert isinstance(model, Decoder)
+        return LocalEngine(model, self.networks.tokenizer, slots=slots, max_tokens=max_tokens)
+
+    def weights_changed(self) -> None:
+        """What the engines hold of a prompt is of weights that are no more."""
+        for engine in {id(one): one for one in (self.engine, self.looker)}.values():
+            engine.weights_changed()
+
+    def close(self) -> None:
+        """Free the engines."""
+        self.looker.close()
+        self.engine.close()
 
     def advantages(self, experience: Experience, measured: Measured) -> tuple[Tensor, Tensor | None]:
         """Flat advantages of the tokens, and the returns that values are to learn, where there are values."""
@@ -170,7 +183,8 @@ class PolicyRun(Run):
         began = time.perf_counter()
         config = self.config
         asked = self._asked()
-        rollouts = self._sample(asked, self._seed * 1_000_003 + self.step)
+        seed = self._seed * 1_000_003 + self.step
+        rollouts = self._sample(asked, seed, self.engine, config.answers_per_prompt)
         sampled_s = time.perf_counter() - began
         experience, drawn = self._experience(asked, rollouts)
         draw = random.Random(f"{self._seed}/{self.step}")
@@ -193,7 +207,7 @@ class PolicyRun(Run):
                 updates += 1
         if self.average is not None:
             self.average.update()
-        self.engine.weights_changed()
+        self.weights_changed()
         count = max(sums.pop("tokens"), 1.0)
         figures |= {name: total / count for name, total in sums.items()}
         figures["ratio_variance"] = max(figures.pop("ratio_square") - figures["ratio"] ** 2, 0.0)
@@ -215,13 +229,13 @@ class PolicyRun(Run):
             random.Random(f"prompts/{self._seed}/{epoch}").shuffle(orders[epoch])
         return [self.prompts[orders[number // there][number % there]] for number in numbers]
 
-    def _sample(self, asked: Sequence[Asked], seed: int, n: int | None = None) -> Rollouts:
+    def _sample(self, asked: Sequence[Asked], seed: int, engine: LocalEngine, n: int) -> Rollouts:
         return rollout(
-            self.engine,
+            engine,
             [one.tokens for one in asked],
             max_new_tokens=self.config.max_new_tokens,
             stop_ids=self._stops,
-            n=n or self.config.answers_per_prompt,
+            n=n,
             temperature=self.config.temperature,
             seed=seed,
             pad_id=self._pad,
@@ -402,7 +416,7 @@ class PolicyRun(Run):
         step = self.return_to_best()
         for learner in self._trained.values():
             learner.optimizers.forget()
-        self.engine.weights_changed()
+        self.weights_changed()
         self.backed_off += 1
         self.kl.coef /= BACK_OFF
         self.guard.strikes = {}
@@ -415,7 +429,7 @@ class PolicyRun(Run):
     def _look(self) -> tuple[Tensor, list[dict[str, Any]], dict[str, float]]:
         """Scores of answers to the held-out prompts by the judge, the best and the worst of them, and figures
         of all: how good they truly are, where the prompts come with checks. Nothing learns from that."""
-        rollouts = self._sample(self.heldout, seed=self._seed, n=1)
+        rollouts = self._sample(self.heldout, self._seed, self.looker, 1)
         experience, _ = self._experience(self.heldout, rollouts)
         (micros,) = experience.minibatches(1, range(len(self.heldout)))
         scores = self.networks.judge.scores(self.heldout, rollouts.texts, micros, len(self.heldout)).cpu()
@@ -469,7 +483,7 @@ class PolicyRun(Run):
         self.first_length, self.backed_off = state["first_length"], state["backed_off"]
         if state["best"] is not None:
             self.best_preference, self.best_step = state["best"]
-        self.engine.weights_changed()
+        self.weights_changed()
 
     def finish(self) -> None:
         """Put the weights that are to be kept into the networks: the best of those looked at, averaged where

@@ -181,7 +181,7 @@ def improve(
             resumed_from = run.run(stop, resume=True)
             run.finish()
         finally:
-            run.engine.close()
+            run.close()
             restore_plain(networks.policy.model)
     return run, resumed_from
 

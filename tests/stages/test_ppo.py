@@ -140,31 +140,40 @@ def test_rejection_sampling_learns_the_best_of_its_parents_answers_and_no_others
     workshop: Workshop, policy: Path, reward_model: Path, tmp_path: Path
 ) -> None:
     stage: Any = stages.get("rejection-sampling")
-    knobs = {"steps": 40, "batch_prompts": 16, "no_end_score": "own", "lr": 3e-3, "eval_prompts": 0}
+    knobs = {"steps": 40, "batch_prompts": 16, "no_end_score": "own", "lr": 3e-3, "eval_prompts": 32}
     config = stage.Config.parse(SMALL | knobs | {"min_entropy": 0.0, "max_kl": 0.0, "max_growth": 0.0})
     inputs = inputs_of(workshop, tmp_path, policy, reward_model)
     networks = networks_of(config, inputs, 0, stage.name)
     share = Share(networks.tokenizer.encode("On the")[0], config.max_new_tokens)
-    asked = read_prompts(inputs, networks.tokenizer, config, heldout=0)
+    asked = read_prompts(inputs, networks.tokenizer, config, heldout=32)
     before = {name: p.clone() for name, p in networks.policy.model.named_parameters()}
+    said: list[list[tuple[str, ...]]] = []  # by the sampler and by the policy, at every look
+
+    class Watched(stage.Run):  # type: ignore[misc, name-defined]
+        def _look(self) -> Any:
+            said.append([self._sample(self.heldout, 0, one, 1).texts for one in (self.engine, self.looker)])
+            return super()._look()
+
     learned, _ = improve(
-        stage.Run, replace(networks, reward=share, judge=share), asked, None, config, inputs, 0
+        Watched, replace(networks, reward=share, judge=share), asked, None, config, inputs, 0
     )
     rows = read_metrics(tmp_path / "work" / "train" / "metrics.jsonl")
     scores = [row["score"] for row in rows]
     assert max(scores) - min(scores) < 0.15, "every answer is the parent's"
+    assert said[0][0] == said[0][1] == said[-1][0] != said[-1][1], (
+        "the policy is looked at, and not its parent"
+    )
     assert all(row["kl"] == 0 for row in rows[:1]) and rows[-1]["kl"] != 0, "the policy moves away from it"
 
     def mean_score(weights: dict[str, Tensor]) -> float:
         for name, p in networks.policy.model.named_parameters():
             p.data.copy_(weights[name])
-        said = learned._sample(asked.train[:16], seed=5, n=8)
-        tokens = (said.tokens == share._token) & said.sampled
+        drawn = learned._sample(asked.train[:16], 5, engine, 8)
+        tokens = (drawn.tokens == share._token) & drawn.sampled
         return float(tokens.sum(1).float().mean() / config.max_new_tokens)
 
     after = {name: p.detach().clone() for name, p in networks.policy.model.named_parameters()}
-    learned.engine = PolicyRun.engine_of(learned, 32, 64)
-    with learned.engine:
+    with learned._engine(networks.policy.model, 32, 64) as engine:
         assert mean_score(after) > mean_score(before) + 0.1
 
 
