@@ -107,14 +107,8 @@ def best_of_n(family: Family) -> Curve:
             for p, text, ok, end in zip(each, texts, right, ended, strict=True)
         ]
     )
-    none = np.full(1, np.nan, np.float32)
-    judged = [
-        Judged(np.array(asked[i // SAMPLES], np.int32), (row,), np.zeros((1, 1), np.float32), none)
-        for i, row in enumerate(
-            tokens[mask].numpy().astype(np.int32)
-            for tokens, mask in zip(drawn.tokens, drawn.sampled, strict=True)
-        )
-    ]
+    answers = [row[mask].tolist() for row, mask in zip(drawn.tokens, drawn.sampled, strict=True)]
+    judged = [Judged.unranked(asked[i // SAMPLES], [answer]) for i, answer in enumerate(answers)]
     rewards, seconds = (
         np.array([float(found[0]) for found in score_answers(load_scorer(folder).eval(), judged)])
         for folder in (family.reward, family.second)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +31,14 @@ class Judged:
     wins: NDArray[np.float32]
     ratings: NDArray[np.float32]
     name: str = ""  # of the record, for messages
+
+    @classmethod
+    def unranked(cls, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> Judged:
+        """Answers of which nothing was said, to be scored."""
+        K = len(answers)
+        tokens = tuple(np.array(answer, np.int32) for answer in answers)
+        nothing = np.zeros((K, K), np.float32), np.full(K, np.nan, np.float32)
+        return cls(np.array(prompt, np.int32), tokens, *nothing)
 
     @property
     def longest(self) -> int:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bottega.data.records import Prompt
 from bottega.errors import UserError
@@ -153,17 +152,11 @@ def _by_judge(
     from bottega.data.comparisons import Judged
     from bottega.evals.scoring import score_answers
 
-    def tokens(one: _Said) -> NDArray[np.int32]:
-        return np.array([*tokenizer.encode(one.text), *([] if one.end is None else [one.end])], np.int32)
+    def tokens(one: _Said) -> list[int]:
+        return [*tokenizer.encode(one.text), *([] if one.end is None else [one.end])]
 
-    none = np.full(2, np.nan, np.float32)
     judged = [
-        Judged(
-            np.array(encode_prompt(tokenizer, prompt, "chat"), np.int32),
-            tuple(tokens(side[i]) for side in sides),
-            np.zeros((2, 2), np.float32),
-            none,
-        )
+        Judged.unranked(encode_prompt(tokenizer, prompt, "chat"), [tokens(side[i]) for side in sides])
         for i, prompt in enumerate(prompts)
     ]
     return [float((a > b) + 0.5 * (a == b)) for a, b in score_answers(judge, judged)]

@@ -18,13 +18,8 @@ BATCH_TOKENS = 8192
 
 def best_of(scorer: Scorer, prompt: Sequence[int], completions: Sequence[Completion]) -> Completion:
     """The completion that the reward model likes best; of equals the first."""
-    answers = tuple(
-        np.array([*one.tokens, *([] if one.stop_id is None else [one.stop_id])], np.int32)
-        for one in completions
-    )
-    K = len(answers)
-    wins, ratings = np.zeros((K, K), np.float32), np.full(K, np.nan, np.float32)
-    (rewards,) = score_answers(scorer, [Judged(np.array(prompt, np.int32), answers, wins, ratings)])
+    answers = [[*one.tokens, *([] if one.stop_id is None else [one.stop_id])] for one in completions]
+    (rewards,) = score_answers(scorer, [Judged.unranked(prompt, answers)])
     return completions[int(rewards.argmax())]
 
 

@@ -136,6 +136,12 @@ class GroupConfig(PolicyConfig):
         0.0,
         description="the score of an answer that reached max_new_tokens without an end; own: as it is, cut",
     )
+    max_growth: float = Field(
+        0.0,
+        ge=0,
+        description="mean length of the answers, by that of the first step, at which training ends likewise; "
+        "0: never, for who is right may well take longer",
+    )
 
 
 class GrpoConfig(GroupConfig):

@@ -55,12 +55,7 @@ class Experience:
         self._starts = np.cumsum(lengths) - lengths  # of each answer among all tokens
         self._firsts = np.array([len(prompt) - 1 for prompt in prompts], np.int64)
         self._judged = [
-            Judged(
-                np.array(prompt, np.int32),
-                tuple(np.array(a, np.int32) for a in answers[i * self.n : (i + 1) * self.n]),
-                np.zeros((self.n, self.n), np.float32),
-                np.full(self.n, np.nan, np.float32),
-            )
+            Judged.unranked(prompt, answers[i * self.n : (i + 1) * self.n])
             for i, prompt in enumerate(prompts)
         ]
 
