@@ -119,7 +119,8 @@ class Scoreboard:
         return f"{'↑' if score.higher_is_better else '↓'} {'%' if score.unit == 'accuracy' else score.unit}"
 
     def table(self, columns: Sequence[str] | None = None, *, title: str | None = None) -> Table:
-        """One line a model, an interval under every value, then the floors and the ceiling."""
+        """One line for each model with any of these scores, an interval under every value, then the floors and
+        the ceiling."""
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
@@ -131,6 +132,8 @@ class Scoreboard:
         for column in columns:
             table.add_column(f"{short_name(column)}\n{self._unit(column)}", justify="right", no_wrap=True)
         for row in self.rows:
+            if not any(column in row.scores for column in columns):
+                continue
             name = Text(row.model, style="bold" if row.role == "model" else "dim")
             if row.role != "model":
                 name.append(f"  {row.role}", style="dim italic")

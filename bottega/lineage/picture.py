@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bottega.evals.registry import rivals_of
 from bottega.evals.score import Score
 from bottega.evals.scoreboard import short_name
 from bottega.lineage.family import Member
@@ -301,8 +302,13 @@ class _Drawing:
 
 
 def label(score: Score) -> str:
-    """An evaluation's name without its kind, which the figures show, and a file's without its folders."""
+    """An evaluation's name without its kind, which the figures show, and a file's without its folders; a win
+    rate by a reward model bears its name."""
     kind, _, what = short_name(score.name).partition(":")
+    if judge := rivals_of(score.name)[1:]:
+        return f"by {judge[0]}"
+    if kind == "brier":
+        return "Brier score"
     return f"{what} bits/byte" if kind == "bits-per-byte" else what or kind
 
 

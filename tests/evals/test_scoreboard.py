@@ -69,6 +69,14 @@ def test_a_column_bears_the_name_of_its_file(name: str, short: str) -> None:
     assert short_name(name) == short
 
 
+def test_a_part_of_the_table_shows_the_models_that_have_a_score_in_it(board: Scoreboard) -> None:
+    console = Console(width=80, file=StringIO(), color_system=None)
+    console.print(board.table(["task:programs"]))
+    assert isinstance(console.file, StringIO)
+    shown = console.file.getvalue()
+    assert "late" in shown and "n/a" in shown and "davinci" not in shown
+
+
 def test_equal_models_have_no_best() -> None:
     rows = tuple(Row(name, {"task:sums": right("task:sums", 40)}) for name in ("a", "b"))
     assert Scoreboard(rows).best("task:sums") == frozenset()
