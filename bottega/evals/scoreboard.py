@@ -119,8 +119,8 @@ class Scoreboard:
         return f"{'↑' if score.higher_is_better else '↓'} {'%' if score.unit == 'accuracy' else score.unit}"
 
     def table(self, columns: Sequence[str] | None = None, *, title: str | None = None) -> Table:
-        """One line for each model with any of these scores, an interval under every value, then the floors and
-        the ceiling."""
+        """One line for each model with any of these scores, an interval under every value, then the floors
+        and the ceiling."""
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
