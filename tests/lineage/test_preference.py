@@ -128,7 +128,7 @@ def test_a_reward_model_chooses_among_several_answers(home: Home, tmp_path: Path
     for one in found:  # a plain loop, each answer by itself
         tokens = torch.tensor([[*prompt, *one.tokens, *([] if one.stop_id is None else [one.stop_id])]])
         places = torch.arange(tokens.shape[1])[None]
-        rewards.append(float(scorer.rewards(scorer(tokens, places)[0, -1])))
+        rewards.append(scorer.rewards(scorer(tokens, places)[0, -1]).item())
     assert said == found[max(range(6), key=rewards.__getitem__)].text
     with pytest.raises(UserError, match="no reward model"):
         Conversation(talker, "cpu", sampling, 12, judge=Judge(talker, 2))
