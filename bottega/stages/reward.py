@@ -12,6 +12,7 @@ from pydantic import Field
 
 from bottega.data.comparisons import Judged, JudgedCounts, encode_judged
 from bottega.data.records import Comparison, Conversation, Rated
+from bottega.data.splits import evenly
 from bottega.errors import UserError
 from bottega.evals.rankings import labelers_of, of_labelers
 from bottega.stages.base import DatasetInput, DataUse, StageConfig, StageInputs, StageResult, register
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from bottega.data.judged import ComparisonPlan
     from bottega.data.tokenizer import Tokenizer
 
+REFERENCES = 2000  # comparisons whose mean score is to be 0: it is known to a fiftieth of their spread
 EVALUATIONS = 8  # of held-out comparisons, while training
 LOG2 = 0.6931  # the loss of one who knows nothing
 
@@ -81,7 +83,7 @@ class Reward:
             eval_every_steps=max(1, plan.steps // EVALUATIONS),
             eval_batches=0 if heldout is None else heldout.steps,
         )
-        reference = data.reference or data.train
+        reference = evenly(data.reference or data.train, REFERENCES)
         scores = score_answers(scorer, reference)
         scorer.shift = float(np.concatenate(scores).mean())
         report = data.report(plan) | {"shift": scorer.shift, "best_step": trained.best_step}
