@@ -40,7 +40,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bottega.data.records import Check, Conversation, Document, Prompt, Record, prompt_of
+from bottega.data.records import Check, Comparison, Conversation, Document, Prompt, Record, prompt_of
 from bottega.errors import UserError
 from bottega.evals.prompting import Mode
 from bottega.evals.score import Score, missing_score
@@ -190,7 +190,8 @@ def score_judge(name: str, scorer: Scorer, tokenizer: Tokenizer, options: EvalOp
     if kind not in OF_RANKINGS or dataset is None:
         return missing_score(name, "it asks for answers, and a reward model gives none")
     folder = options.datasets[dataset]
-    heldout = evenly(list(FrozenDataset(folder).records("heldout")), options.cases)
+    records = FrozenDataset(folder).records("heldout")
+    heldout = evenly([one for one in records if isinstance(one, Comparison)], options.cases)
     strangers = what.endswith("-unseen-labelers")
     chosen = of_labelers(heldout, _labelers(folder), strangers=strangers)
     context = options.context or scorer.config.max_positions
