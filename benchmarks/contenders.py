@@ -121,13 +121,9 @@ def plain(job: Job) -> StepClock:
     return clock
 
 
-def trl(job: Job, *, compiled: bool) -> StepClock:
-    """TRL's SFTTrainer as its documentation has it, reports switched off."""
-    from datasets import Dataset
+def peer_clock(clock: StepClock) -> Any:
+    """A callback by which a trainer of transformers or TRL reports its steps."""
     from transformers import TrainerCallback
-    from trl import SFTConfig, SFTTrainer
-
-    clock = StepClock(job.started)
 
     class Clock(TrainerCallback):  # type: ignore[misc]
         began = 0.0
@@ -137,6 +133,16 @@ def trl(job: Job, *, compiled: bool) -> StepClock:
 
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
             clock.add(time.perf_counter() - self.began)
+
+    return Clock()
+
+
+def trl(job: Job, *, compiled: bool) -> StepClock:
+    """TRL's SFTTrainer as its documentation has it, reports switched off."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    clock = StepClock(job.started)
 
     steps = job.warmup + job.steps
     examples = list(read_examples(job.folder))
@@ -165,7 +171,7 @@ def trl(job: Job, *, compiled: bool) -> StepClock:
         args=config,
         train_dataset=dataset,
         processing_class=peer_tokenizer(),
-        callbacks=[Clock()],
+        callbacks=[peer_clock(clock)],
     )
     trainer.train()
     return clock

@@ -81,13 +81,12 @@ def best_of_n(family: Family) -> Curve:
     from bottega.data.comparisons import Judged
     from bottega.data.frozen import FrozenDataset
     from bottega.data.records import Prompt
-    from bottega.data.school.judging import quality
     from bottega.data.splits import evenly
     from bottega.engine.local import LocalEngine
     from bottega.engine.rollout import rollout
     from bottega.evals.prompting import encode_prompt, stop_ids
     from bottega.evals.scoring import score_answers
-    from bottega.evals.verdicts import passes
+    from bottega.evals.verdicts import qualities
     from bottega.model.hub import load_model, load_scorer
 
     records = FrozenDataset(family.prompts).records("heldout")
@@ -98,15 +97,8 @@ def best_of_n(family: Family) -> Curve:
         drawn = rollout(
             engine, asked, max_new_tokens=ROOM, stop_ids=stop_ids(family.tokenizer), n=SAMPLES, seed=1
         )
-    texts, ended = drawn.texts, drawn.ended.tolist()
     each = [prompt for prompt in prompts for _ in range(SAMPLES)]
-    right = passes(each, texts)
-    truth = np.array(
-        [
-            quality(p, text, correct=ok, ended=end)
-            for p, text, ok, end in zip(each, texts, right, ended, strict=True)
-        ]
-    )
+    truth = np.array(qualities(each, drawn.texts, drawn.ended.tolist()))
     answers = [row[mask].tolist() for row, mask in zip(drawn.tokens, drawn.sampled, strict=True)]
     judged = [Judged.unranked(asked[i // SAMPLES], [answer]) for i, answer in enumerate(answers)]
     rewards, seconds = (

@@ -8,13 +8,12 @@ longest, ours is packed. Seconds are of whole steps.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import Job, StepClock, peer_model, peer_tokenizer
+from benchmarks.contenders import Job, StepClock, peer_clock, peer_model, peer_tokenizer
 
 
 def comparisons(folder: Path) -> list[dict[str, Any]]:
@@ -116,19 +115,10 @@ def trl(job: Job, *, direct: bool, compiled: bool) -> StepClock:
     all their pairs."""
     import torch
     from datasets import Dataset
-    from transformers import LlamaForSequenceClassification, TrainerCallback
+    from transformers import LlamaForSequenceClassification
     from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer
 
     clock = StepClock(job.started)
-
-    class Clock(TrainerCallback):  # type: ignore[misc]
-        began = 0.0
-
-        def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-            self.began = time.perf_counter()
-
-        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-            clock.add(time.perf_counter() - self.began)
 
     def text(ids: list[int]) -> str:
         return "".join(f" t{i}" for i in ids)
@@ -175,7 +165,7 @@ def trl(job: Job, *, direct: bool, compiled: bool) -> StepClock:
         args=(DPOConfig if direct else RewardConfig)(**shared),
         train_dataset=dataset,
         processing_class=peer_tokenizer(),
-        callbacks=[Clock()],
+        callbacks=[peer_clock(clock)],
         **more,
     )
     # In the order given, so that both sides take the same comparisons in every step.
@@ -283,7 +273,7 @@ def ppo_ours(job: Job, *, ptx: bool) -> StepClock:
     )
     with StopRequest() as stop:
         run.run(stop, resume=False)
-    run.engine.close()
+    run.close()
     return clock
 
 
@@ -291,19 +281,10 @@ def rloo_trl(job: Job) -> StepClock:
     """TRL's RLOOTrainer as its documentation has it, with a reward model of the same shape."""
     import torch
     from datasets import Dataset
-    from transformers import LlamaForSequenceClassification, TrainerCallback
+    from transformers import LlamaForSequenceClassification
     from trl import RLOOConfig, RLOOTrainer
 
     clock = StepClock(job.started)
-
-    class Clock(TrainerCallback):  # type: ignore[misc]
-        began = 0.0
-
-        def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-            self.began = time.perf_counter()
-
-        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-            clock.add(time.perf_counter() - self.began)
 
     policy = job.folder / "policy"  # the trainer reads its reference from where the policy is
     peer_model(1024, use_cache=True).save_pretrained(policy)
@@ -335,7 +316,7 @@ def rloo_trl(job: Job) -> StepClock:
         train_dataset=dataset,
         processing_class=tokenizer,
         reward_processing_classes=tokenizer,
-        callbacks=[Clock()],
+        callbacks=[peer_clock(clock)],
     )
     trainer.train()
     return clock

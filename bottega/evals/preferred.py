@@ -15,7 +15,7 @@ from bottega.errors import UserError
 from bottega.evals.prompting import TEMPLATES, encode_prompt, request_text, stop_ids
 from bottega.evals.score import Example, Score, ratio_score
 from bottega.evals.tasks import cases_digest, even_batches
-from bottega.evals.verdicts import passes
+from bottega.evals.verdicts import qualities
 
 if TYPE_CHECKING:
     from bottega.data.tokenizer import Tokenizer
@@ -50,7 +50,12 @@ def win_rate(
     if not prompts:
         raise UserError(f"{name}: there are no prompts to answer")
     sides = [_answers(each, tokenizer, prompts, context, seed) for each in (model, rival)]
-    true = [_qualities(prompts, answers) for answers in sides] if checked else []
+    true = []
+    if checked:
+        true = [
+            qualities(prompts, [one.text for one in side], [one.end is not None for one in side])
+            for side in sides
+        ]
     if judge is None:
         votes = _by_labelers(name, prompts, sides, true, world_seed)
         judged = "by labelers apart from training"
@@ -58,20 +63,18 @@ def win_rate(
         votes = _by_judge(judge, tokenizer, prompts, sides)
         judged = "by the reward model that the name names"
     lengths = [[float(len(tokenizer.encode(one.text))) for one in side] for side in sides]
-    details = (
-        {}
-        if not checked
-        else {
-            "by_true_quality": float(np.mean([(a > b) + 0.5 * (a == b) for a, b in zip(*true, strict=True)])),
-            "quality": float(np.mean(true[0])),
-            "rival_quality": float(np.mean(true[1])),
-        }
-    )
-    details |= {
+    details = {
         "length": float(np.mean(lengths[0])),
         "rival_length": float(np.mean(lengths[1])),
         "at_equal_length": at_equal_length(votes, (np.array(lengths[0]) - np.array(lengths[1])).tolist()),
     }
+    if checked:
+        by_truth = [(a > b) + 0.5 * (a == b) for a, b in zip(*true, strict=True)]
+        details |= {
+            "by_true_quality": float(np.mean(by_truth)),
+            "quality": float(np.mean(true[0])),
+            "rival_quality": float(np.mean(true[1])),
+        }
     examples = tuple(
         Example(request_text(prompts[i]), sides[0][i].text, (sides[1][i].text,), votes[i] > 0.5)
         for i in range(min(keep_examples, len(prompts)))
@@ -104,16 +107,6 @@ def at_equal_length(votes: Sequence[float], longer_by: Sequence[float]) -> float
         bend = (features * (likely * (1 - likely))[:, None]).T @ features + 1e-3 * np.eye(2)
         weights += np.linalg.solve(bend, slope)
     return 1 / (1 + math.exp(-float(weights[0])))
-
-
-def _qualities(prompts: Sequence[Prompt], answers: Sequence[_Said]) -> list[float]:
-    from bottega.data.school.judging import quality
-
-    right = passes(prompts, [one.text for one in answers])
-    return [
-        quality(prompt, one.text, correct=ok, ended=one.end is not None)
-        for prompt, one, ok in zip(prompts, answers, right, strict=True)
-    ]
 
 
 def _by_labelers(

@@ -9,6 +9,16 @@ from bottega.evals.checks import is_correct
 from bottega.evals.programs import program_of
 
 
+def qualities(prompts: Sequence[Prompt], texts: Sequence[str], ended: Sequence[bool]) -> list[float]:
+    """How good each answer truly is, from 0 to 1, as the school judges it."""
+    from bottega.data.school.judging import quality
+
+    return [
+        quality(prompt, text, correct=right, ended=end)
+        for prompt, text, right, end in zip(prompts, texts, passes(prompts, texts), ended, strict=True)
+    ]
+
+
 def passes(prompts: Sequence[Prompt], answers: Sequence[str]) -> list[bool]:
     """Whether each answer, an assistant's turn, passes the check of its prompt."""
     programs = [i for i, prompt in enumerate(prompts) if prompt.check.kind == "tests"]

@@ -211,17 +211,14 @@ def _ranked(
 ) -> list[tuple[Ranking, ...]]:
     """The rankings by the school's labelers, who judge by what is true of an answer; of what is held out, by
     those of the other pool too."""
-    from bottega.data.school.judging import labelers, quality
-    from bottega.evals.verdicts import passes
+    from bottega.data.school.judging import labelers
+    from bottega.evals.verdicts import qualities
 
     n = config.answers
     prompts = [one.prompt for one in asked]
     assert all(prompts)
     each: list[Prompt] = [prompt for prompt in prompts if prompt is not None for _ in range(n)]
-    true = [
-        quality(prompt, text, correct=right, ended=end)
-        for prompt, text, right, end in zip(each, texts, passes(each, texts), ended, strict=True)
-    ]
+    true = qualities(each, texts, ended)
     own, others = labelers(world_seed, "training"), labelers(world_seed, "independent")
     if config.labelers == "strangers":
         own, others = others, own

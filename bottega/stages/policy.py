@@ -34,7 +34,6 @@ from bottega.training.token_logprobs import TokenLogprobs
 
 if TYPE_CHECKING:
     from bottega.data.packing import StepPlan
-    from bottega.data.records import Prompt
     from bottega.training.objective import LossParts
 
 SLOTS = 64  # answers sampled at once
@@ -150,8 +149,9 @@ class PolicyRun(Run):
 
     def weights_changed(self) -> None:
         """What the engines hold of a prompt is of weights that are no more."""
-        for engine in {id(one): one for one in (self.engine, self.looker)}.values():
-            engine.weights_changed()
+        self.looker.weights_changed()
+        if self.engine is not self.looker:
+            self.engine.weights_changed()
 
     def close(self) -> None:
         """Free the engines."""
@@ -447,7 +447,10 @@ class PolicyRun(Run):
         figures = {"heldout_score": float(scores.mean())}
         prompts = [one.prompt for one in self.heldout if one.prompt is not None]
         if len(prompts) == len(self.heldout):
-            figures["heldout_quality"] = _mean_quality(prompts, rollouts)
+            from bottega.evals.verdicts import qualities
+
+            found = qualities(prompts, rollouts.texts, rollouts.ended.tolist())
+            figures["heldout_quality"] = sum(found) / len(found)
         return scores, shown, figures
 
     def _look_and_keep(self) -> dict[str, float]:
@@ -498,21 +501,6 @@ class PolicyRun(Run):
             self.policy.put_back(self.average.weights)
         for learner in self._trained.values():
             learner.weights.write_back()
-
-
-def _mean_quality(prompts: Sequence[Prompt], rollouts: Rollouts) -> float:
-    """The true quality of an answer to each prompt, on average."""
-    from bottega.data.school.judging import quality
-    from bottega.evals.verdicts import passes
-
-    right = passes(prompts, rollouts.texts)
-    found = [
-        quality(prompt, text, correct=ok, ended=ended)
-        for prompt, text, ok, ended in zip(
-            prompts, rollouts.texts, right, rollouts.ended.tolist(), strict=True
-        )
-    ]
-    return sum(found) / len(found)
 
 
 def read_samples(run_dir: Path, last_step: int) -> Iterator[dict[str, Any]]:

@@ -110,7 +110,7 @@ def tell_and_ask(draw: Draw, slots: Slots) -> tuple[Turn, Turn, str]:
 _TOLD = tuple(small_talk_en.TOLD)
 # What an assistant answers to a question that small talk has too is as good.
 _PERSONA = {
-    language: [(question, answers) for questions, answers in table for question in questions]
+    language: {question: answers for questions, answers in table for question in questions}
     for language, table in (("en", assistant_en.PERSONA), ("zh", assistant_zh.PERSONA))
 }
 
@@ -159,7 +159,7 @@ def _compared(draw: Draw) -> Case:
     told, _, _ = tell_and_ask(draw, slots)
     said, answers = draw.one((*words.GREETINGS, *words.ABOUT, *words.CLOSINGS, *words.REMARKS))
     asked = draw.one(said)
-    as_an_assistant = dict(_PERSONA[draw.language]).get(asked, ())
+    as_an_assistant = _PERSONA[draw.language].get(asked, ())
     accepted = tuple(answer.format_map(slots) for answer in (*answers, *as_an_assistant))
     return [told], (asked.format_map(slots), accepted[0]), accepted
 
