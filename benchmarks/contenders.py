@@ -121,6 +121,16 @@ def plain(job: Job) -> StepClock:
     return clock
 
 
+QUIETLY: dict[str, Any] = {  # settings of TRL's trainers: on the CPU, nothing but the steps
+    "use_cpu": True,
+    "gradient_checkpointing": False,
+    "logging_strategy": "no",
+    "save_strategy": "no",
+    "report_to": [],
+    "disable_tqdm": True,
+}
+
+
 def peer_clock(clock: StepClock) -> Any:
     """A callback by which a trainer of transformers or TRL reports its steps."""
     from transformers import TrainerCallback
@@ -156,14 +166,9 @@ def trl(job: Job, *, compiled: bool) -> StepClock:
         max_length=job.context,
         learning_rate=3e-4,
         bf16=job.precision == "bfloat16",
-        use_cpu=True,
         torch_compile=compiled,
-        gradient_checkpointing=False,
         optim="adamw_torch_fused",
-        logging_strategy="no",
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
+        **QUIETLY,
         shuffle_dataset=False,
     )
     trainer = SFTTrainer(

@@ -13,7 +13,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import Job, StepClock, peer_clock, peer_model, peer_tokenizer
+from benchmarks.contenders import QUIETLY, Job, StepClock, peer_clock, peer_model, peer_tokenizer
 
 
 def comparisons(folder: Path) -> list[dict[str, Any]]:
@@ -142,14 +142,9 @@ def trl(job: Job, *, direct: bool, compiled: bool) -> StepClock:
         "max_length": job.context,
         "learning_rate": 1e-4,
         "bf16": job.precision == "bfloat16",
-        "use_cpu": True,
         "torch_compile": compiled,
-        "gradient_checkpointing": False,
         "optim": "adamw_torch_fused",
-        "logging_strategy": "no",
-        "save_strategy": "no",
-        "report_to": [],
-        "disable_tqdm": True,
+        **QUIETLY,
     }
     dataset = Dataset.from_list(rows)
     model = peer_model(job.context)
@@ -302,12 +297,7 @@ def rloo_trl(job: Job) -> StepClock:
         max_steps=job.warmup + job.steps,
         learning_rate=1e-5,
         bf16=job.precision == "bfloat16",
-        use_cpu=True,
-        gradient_checkpointing=False,
-        logging_strategy="no",
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
+        **QUIETLY,
     )
     trainer = RLOOTrainer(
         str(policy),

@@ -154,7 +154,7 @@ def trl(parent: Path, folder: Path, sources: dict[str, Source]) -> dict[str, NDA
     from transformers import AutoModelForSequenceClassification
     from trl import RewardConfig, RewardTrainer
 
-    from benchmarks.contenders import peer_tokenizer
+    from benchmarks.contenders import QUIETLY, peer_tokenizer
     from bottega.data.tokenizer import Tokenizer
     from bottega.model.hub import load_model, save_model
     from bottega.model.scorer import scorer_from
@@ -179,13 +179,8 @@ def trl(parent: Path, folder: Path, sources: dict[str, Source]) -> dict[str, NDA
             learning_rate=rate,
             warmup_ratio=0.03,
             bf16=True,
-            use_cpu=True,
-            gradient_checkpointing=False,
             optim="adamw_torch_fused",
-            logging_strategy="no",
-            save_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
+            **QUIETLY,
             seed=0,
         )
         trainer = RewardTrainer(
