@@ -177,7 +177,6 @@ def trl(parent: Path, folder: Path, sources: dict[str, Source]) -> dict[str, NDA
             num_train_epochs=1,
             max_length=CONTEXT,
             learning_rate=rate,
-            warmup_ratio=0.03,
             bf16=True,
             optim="adamw_torch_fused",
             **QUIETLY,
