@@ -44,6 +44,7 @@ class _Line:
     run: Path | None = None
     begun: float = 0.0
     budget: int = 0  # tokens
+    guessed: bool = False  # by the steps so far, where the recipe names no tokens
 
 
 @dataclass(frozen=True)
@@ -263,10 +264,11 @@ class Overview:
 
 
 def _pace_of(line: _Line) -> Pace | None:
-    """How far a model at work is; one whose recipe names no tokens gets its number by this."""
+    """How far a model at work is; one whose recipe names no tokens gets its number by this, each time anew:
+    answers grow and shrink."""
     pace = read_pace(line.run) if line.state == "running" else None
-    if pace and not line.budget:
-        line.budget = pace.whole
+    if pace and (line.guessed or not line.budget):
+        line.budget, line.guessed = pace.whole, True
     return pace
 
 

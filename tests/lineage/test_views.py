@@ -61,6 +61,17 @@ def test_a_model_whose_recipe_names_no_tokens_is_told_by_its_steps(tmp_path: Pat
     assert "loss 3.600  1,024 tokens/s  3 s left" in line  # (5120 - 2048) / 1024
 
 
+def test_a_guess_of_tokens_follows_answers_that_grow(tmp_path: Path) -> None:
+    overview, console = planned(load("school"))
+    run = running(tmp_path, 512, steps=10)
+    overview.begin(Node("model", "text-davinci-003"), run)
+    overview._render()
+    row = {"step": 5, "tokens": 6000, "loss": 0.1, "tokens_per_s": 1000.0, "steps": 10}
+    (run / "work" / "train" / "metrics.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    console.print(overview._render())
+    assert "1,000 tokens/s  6 s left" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_there_is_no_pace_before_the_first_step(tmp_path: Path) -> None:
     assert read_pace(None) is None
     assert read_pace(tmp_path) is None
