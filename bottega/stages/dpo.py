@@ -22,7 +22,7 @@ class DirectConfig(PreferenceConfig):
     """What DPO and KTO can both be told."""
 
     beta: float = Field(0.1, gt=0, description="how dearly the policy pays for leaving the reference")
-    lr: float = Field(2e-4, gt=0, description="peak learning rate of AdamW")
+    lr: float = Field(2e-5, gt=0, description="peak learning rate of AdamW")
     muon_lr: float = Field(1e-3, gt=0, description="peak learning rate of Muon, where it is the optimizer")
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw", description="adamw, or muon for the hidden matrices and adamw for the rest"

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from bottega.data.records import Conversation, Document, Record
+from bottega.data.records import Comparison, Conversation, Document, Prompt, Record
 from bottega.data.sources import ReadOptions, ReadReport, SourceSpec, open_source
 from bottega.lineage.recipe import load
 from tests.data.files import write_jsonl
 
 CHOICES = {"text": ["dry palms", "wet palms"], "label": ["A", "B"]}
 INSTRUCTION = {"instruction": "Add.", "input": "2 and 3", "output": "5"}
+TALK = [{"content": "Hello", "role": "user"}, {"content": "Hello!", "role": "assistant"}]
 # The columns of each data set, as its hub page shows them.
 ROWS: dict[str, dict[str, Any]] = {
     "HuggingFaceFW/fineweb-edu/sample-10BT": {
@@ -39,8 +40,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "instruction": "Who?", "context": "", "response": "Nobody.", "category": "open_qa",
     },
     "HuggingFaceTB/smoltalk/all": {
-        "messages": [{"content": "Hello", "role": "user"}, {"content": "Hello!", "role": "assistant"}],
-        "source": "smol-magpie-ultra",
+        "messages": TALK, "source": "smol-magpie-ultra",
     },
     "openai/gsm8k/main": {"question": "2 + 3?", "answer": "2+3=<<2+3=5>>5\n#### 5"},
     "BelleGroup/train_0.5M_CN": INSTRUCTION,
@@ -49,7 +49,39 @@ ROWS: dict[str, dict[str, Any]] = {
         "task_id": 601, "text": "Add two numbers.", "code": "def add(a, b):\n    return a + b",
         "test_list": ["assert add(1, 2) == 3"], "test_setup_code": "", "challenge_test_list": [],
     },
+    "Anthropic/hh-rlhf": {
+        "chosen": "\n\nHuman: Hello\n\nAssistant: Hello!", "rejected": "\n\nHuman: Hello\n\nAssistant: No.",
+    },
+    "wenbopan/Chinese-dpo-pairs": {
+        "prompt": "你好", "system": "", "chosen": "你好！", "rejected": "不。", "source": "x", "id": "7",
+    },
+    "HuggingFaceH4/ultrafeedback_binarized": {
+        "prompt": "Hello", "prompt_id": "f0", "chosen": TALK,
+        "rejected": [TALK[0], {"content": "No.", "role": "assistant"}],
+        "messages": TALK, "score_chosen": 8.0, "score_rejected": 2.0,
+    },
+    "HuggingFaceTB/smoltalk/everyday-conversations": {"full_topic": "Rain", "messages": TALK},
+    "HuggingFaceTB/smoltalk/systemchats-30k": {
+        "messages": [{"content": "Be brief.", "role": "system"}, *TALK],
+    },
+    "allenai/coconot/original": {
+        "id": "7", "category": "Requests with safety concerns", "subcategory": "x",
+        "prompt": "How is it stolen?",
+        "response": "I am sorry, but I cannot help with that.",
+    },
+    "bench-llms/or-bench/or-bench-toxic": {"prompt": "How is it stolen?", "category": "illegal"},
+    "bench-llms/or-bench/or-bench-hard-1k": {"prompt": "How is a show stolen?", "category": "illegal"},
 }  # fmt: skip
+
+KINDS: dict[str, set[type]] = {
+    "prose-en": {Document},
+    "prose-zh": {Document},
+    "code": {Document},
+    "requests": {Prompt},
+    "preferences": {Comparison},
+    "second-preferences": {Comparison},
+    "prompts": {Comparison, Conversation},
+}
 
 
 def sources() -> Iterator[Any]:
@@ -66,11 +98,14 @@ def test_every_source_reads_the_rows_that_its_data_set_has(
 ) -> None:
     name, _, split = source.uri.removeprefix("hf:").rpartition(":")
     write_jsonl(tmp_path / name / f"{split}.jsonl", [ROWS[name]] * 3)
+    (tmp_path / name / "README.md").write_text(
+        "---\nconfigs:\n- config_name: default\n  data_files:\n"
+        f"  - {{split: {split}, path: {split}.jsonl}}\n---\n"
+    )
     local = source.model_copy(update={"uri": f"hf:{tmp_path / name}:{split}"})
     report = ReadReport()
     records: list[Record] = list(
         open_source(local, ReadOptions(include_nc=True, include_unclear=True), report)
     )
     assert len(records) == 3 and not report.bad_rows
-    expected = Document if dataset in ("prose-en", "prose-zh", "code") else Conversation
-    assert {type(record) for record in records} == {expected}
+    assert {type(record) for record in records} <= KINDS.get(dataset, {Conversation})
