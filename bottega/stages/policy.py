@@ -22,7 +22,7 @@ from bottega.stages.policy_networks import Networks, logprobs_of
 from bottega.stages.prompts import Prompts
 from bottega.stages.rewards import Asked
 from bottega.training.distributed import ALONE
-from bottega.training.experience import Experience, Micro
+from bottega.training.experience import Experience, Micro, row_for
 from bottega.training.guard import Guard, Limits
 from bottega.training.harness import Cadence, Held, Run
 from bottega.training.kl_control import KLControl
@@ -90,7 +90,6 @@ class PolicyRun(Run):
         cadence: Cadence,
         telemetry: Telemetry,
     ) -> None:
-        from bottega.data.judged import row_length
         from bottega.evals.prompting import stop_ids
 
         self.networks, self.policy, self.config, self.ptx = networks, networks.policy, config, ptx
@@ -112,9 +111,9 @@ class PolicyRun(Run):
         tokenizer = networks.tokenizer
         self._pad = tokenizer.require("eot") if tokenizer.pad is None else tokenizer.pad
         self._stops = stop_ids(tokenizer)
-        longest = max(len(one.tokens) for one in (*self.prompts, *self.heldout))
-        n = config.answers_per_prompt
-        self.row = row_length(longest + n * (config.max_new_tokens + 1))
+        lengths = [len(one.tokens) for one in (*self.prompts, *self.heldout)]
+        longest, n = max(lengths), config.answers_per_prompt
+        self.row = row_for(lengths, n, config.max_new_tokens)
         slots, most = min(SLOTS, config.batch_prompts * n), longest + config.max_new_tokens
         self.looker = self._engine(networks.policy.model, slots, most)  # of the policy, its weights in place
         source = self.begin(networks)
@@ -135,6 +134,7 @@ class PolicyRun(Run):
         self.positions = 0  # computed by every network, filler included
         self.base_scores: list[float] | None = None  # of the held-out prompts, before the first step
         self.best_preference, self.best_step = -math.inf, 0
+        self._graphs: tuple[Tensor, Tensor | None] | None = None
 
     # ---------------------------------------------------------------- what a method decides
 
@@ -167,9 +167,14 @@ class PolicyRun(Run):
         return None
 
     def further_loss(
-        self, micro: Micro, logprobs: Tensor, measured: Measured, returns: Tensor | None
+        self,
+        micro: Micro,
+        logprobs: Tensor,
+        values: Tensor | None,
+        measured: Measured,
+        returns: Tensor | None,
     ) -> LossParts | None:
-        """What else is to be lowered, on the policy's graph or on another network's."""
+        """What else is to be lowered, on the policy's graph or on that of the values."""
         return None
 
     # ---------------------------------------------------------------- a step
@@ -265,17 +270,22 @@ class PolicyRun(Run):
         micros = [micro for minibatch in minibatches for micro in minibatch]
         logprobs, ref, entropy, values = drawn.new_empty(4, experience.tokens)
         valued = False
+        # A step that is one update of one microbatch learns on the graphs that it was measured with.
+        once = len(micros) == 1 and self.config.inner_epochs == 1
         for micro in micros:
             self.positions += micro.batch.tokens.numel()
             # With a graph, though it is dropped: without one a compiler makes another, whose bits differ.
             now = self.logprobs(micro)
             logprobs[micro.tokens], entropy[micro.tokens] = now.logprobs.detach(), now.entropy
+            with torch.set_grad_enabled(once):
+                found = self.values(micro)
             with torch.no_grad():
                 ref[micro.tokens] = self.networks.reference(micro).logprobs
-                found = self.values(micro)
             if found is not None:
-                values[micro.tokens] = found
+                values[micro.tokens] = found.detach()
                 valued = True
+            if once:
+                self._graphs = now.logprobs, found
         scores = self.networks.reward.scores(asked, rollouts.texts, micros, len(rollouts.lengths)).to(
             drawn.device
         )
@@ -306,7 +316,8 @@ class PolicyRun(Run):
         tokens = float(sum(micro.tokens.numel() for micro in minibatch))
         totals: dict[str, Tensor] = {}
         for micro in minibatch:
-            own = self.logprobs(micro).logprobs
+            own, values = self._graphs or (self.logprobs(micro).logprobs, self.values(micro))
+            self._graphs = None
             old = measured.logprobs[micro.tokens]
             weights = None
             if config.importance_cap:
@@ -314,7 +325,7 @@ class PolicyRun(Run):
                 weights = importance_weights(old, drawn, cap=config.importance_cap)
             parts = clipped_policy_loss(own, old, advantages[micro.tokens], clip=config.clip, weights=weights)
             loss, metrics = parts.loss_sum, {"policy_loss": parts.loss_sum, **parts.metrics}
-            further = self.further_loss(micro, own, measured, returns)
+            further = self.further_loss(micro, own, values, measured, returns)
             if further is not None:
                 loss, metrics = loss + further.loss_sum, metrics | further.metrics
             loss.backward()  # type: ignore[no-untyped-call]

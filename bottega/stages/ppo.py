@@ -76,13 +76,17 @@ class PpoRun(PolicyRun):
         return scorer.rewards(hidden.reshape(-1, hidden.shape[-1]).index_select(0, micro.places))
 
     def further_loss(
-        self, micro: Micro, logprobs: Tensor, measured: Measured, returns: Tensor | None
+        self,
+        micro: Micro,
+        logprobs: Tensor,
+        values: Tensor | None,
+        measured: Measured,
+        returns: Tensor | None,
     ) -> LossParts | None:
         """The value loss."""
-        found = self.values(micro)
-        assert found is not None and measured.values is not None and returns is not None
+        assert values is not None and measured.values is not None and returns is not None
         parts = clipped_value_loss(
-            found, measured.values[micro.tokens], returns[micro.tokens], clip=self.config.value_clip
+            values, measured.values[micro.tokens], returns[micro.tokens], clip=self.config.value_clip
         )
         shared = isinstance(self.policy.model, PolicyWithValue)
         loss = parts.loss_sum * (2 * self.config.value_coef if shared else 1.0)
@@ -106,7 +110,12 @@ class GroupRun(PolicyRun):
         return found.reshape(-1).repeat_interleave(experience.lengths), None
 
     def further_loss(
-        self, micro: Micro, logprobs: Tensor, measured: Measured, returns: Tensor | None
+        self,
+        micro: Micro,
+        logprobs: Tensor,
+        values: Tensor | None,
+        measured: Measured,
+        returns: Tensor | None,
     ) -> LossParts | None:
         """Of GRPO, the KL to the reference (2402.03300, equation 4)."""
         if not isinstance(self.config, GrpoConfig) or not self.kl.coef:

@@ -1,4 +1,5 @@
-"""What was sampled, as rows to compute on: every prompt once with its answers, in microbatches of one shape.
+"""What was sampled, as rows to compute on: a prompt with as many of its answers as a row has room for, in
+microbatches of one shape.
 
 Numbers per token live in arrays [N, T], one row for each answer, filled up on the right, or flat: the
 tokens of all answers one after the other. The microbatches of a step stay as they are through all of its
@@ -9,14 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bottega.data.bestfit import pack_best_fit
 from bottega.data.comparisons import Judged
-from bottega.data.judged import ComparisonPlan
+from bottega.data.judged import ROWS, ComparisonPlan, row_length
 from bottega.training.objective import TensorBatch
+
+_TRIED = 256  # prompts by which the length of a row is chosen
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,40 @@ class Micro:
     tokens: Tensor  # int64 [n], which of all tokens, flat
     ends: Tensor  # int64 [m], flat into B x S: the last token of each answer
     answers: Tensor  # int64 [m], which of all answers
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A prompt with some of its answers, which stand in one row."""
+
+    judged: Judged
+    first: int  # which of all answers its first one is
+
+
+def cuts(prompt: int, answers: Sequence[int], row: int) -> list[tuple[int, int]]:
+    """Where the answers of a prompt are parted, so that each part fits a row: as (from, to), by lengths."""
+    ends, room = [0], row - (prompt - 1)
+    for i, length in enumerate(answers):
+        if length + 1 > room and i > ends[-1]:
+            ends.append(i)
+            room = row - (prompt - 1)
+        room -= length + 1
+    return list(pairwise([*ends, len(answers)]))
+
+
+def row_for(prompts: Sequence[int], n: int, longest: int) -> int:
+    """The length of a row that holds the longest prompt with an answer and, with ``n`` answers of ``longest``
+    tokens each, takes the fewest positions: a prompt that stands twice may cost less than filler."""
+    least, whole = row_length(max(prompts) + longest + 1), max(prompts) + n * (longest + 1)
+    some = prompts[:_TRIED]
+
+    def positions(row: int) -> int:
+        parts = [(prompt, b - a) for prompt in some for a, b in cuts(prompt, [longest] * n, row)]
+        sizes = [prompt - 1 + answers * (longest + 1) for prompt, answers in parts]
+        _, ends = pack_best_fit(np.array(sizes, np.int64), row, np.arange(len(sizes)))
+        return (len(ends) - 1) * row
+
+    return min((least, *(row for row in ROWS if least < row < 2 * whole)), key=positions)
 
 
 class Experience:
@@ -53,11 +92,18 @@ class Experience:
         self.lengths = torch.from_numpy(lengths).to(device)
         self.mask = torch.arange(max(1, int(lengths.max())), device=device) < self.lengths[:, None]
         self._starts = np.cumsum(lengths) - lengths  # of each answer among all tokens
-        self._firsts = np.array([len(prompt) - 1 for prompt in prompts], np.int64)
-        self._judged = [
-            Judged.unranked(prompt, answers[i * self.n : (i + 1) * self.n])
-            for i, prompt in enumerate(prompts)
-        ]
+        self._parts: list[_Part] = []
+        self._parts_of: list[list[int]] = []  # of each prompt
+        for i, prompt in enumerate(prompts):
+            own = lengths[i * self.n : (i + 1) * self.n].tolist()
+            parts = [
+                _Part(Judged.unranked(prompt, answers[i * self.n + a : i * self.n + b]), i * self.n + a)
+                for a, b in cuts(len(prompt), own, row)
+            ]
+            self._parts_of.append(list(range(len(self._parts), len(self._parts) + len(parts))))
+            self._parts += parts
+        self._firsts = np.array([part.first for part in self._parts], np.int64)
+        self._shared = np.array([len(part.judged.prompt) - 1 for part in self._parts], np.int64)
 
     def minibatches(self, count: int, order: Sequence[int]) -> list[list[Micro]]:
         """The prompts, in this order, in so many parts of even size, each in microbatches."""
@@ -65,33 +111,34 @@ class Experience:
         return [self._micros(part) for part in parts]
 
     def _micros(self, prompts: np.ndarray) -> list[Micro]:
-        judged = [self._judged[i] for i in prompts.tolist()]
+        parts = np.array([part for i in prompts.tolist() for part in self._parts_of[i]], np.int64)
+        judged = [self._parts[part].judged for part in parts.tolist()]
         plan = ComparisonPlan(judged, self._batch_tokens, seed=0, context=self._row, pad=self._pad)
         # As even as may be, so that the last is not mostly filler; few shapes, for a compiler's sake.
         even = -(-plan.num_rows // plan.steps)
         plan.batch_rows = min(plan.batch_rows, -(-even // 4) * 4)
-        return [self._micro(plan, step, prompts) for step in range(plan.steps)]
+        return [self._micro(plan, step, parts) for step in range(plan.steps)]
 
-    def _micro(self, plan: ComparisonPlan, step: int, prompts: np.ndarray) -> Micro:
+    def _micro(self, plan: ComparisonPlan, step: int, parts: np.ndarray) -> Micro:
         batch = plan.batch(step)
         answer, branches, items = (batch.extra[name] for name in ("answer", "branches", "item"))
         rows, columns = np.nonzero(answer)
-        item = prompts[items[rows, answer[rows, columns] - 1]]
-        sample = item * self.n + branches[rows, columns] - 1
-        nth = batch.positions[rows, columns] - self._firsts[item]
+        part = parts[items[rows, answer[rows, columns] - 1]]
+        sample = self._firsts[part] + branches[rows, columns] - 1
+        nth = batch.positions[rows, columns] - self._shared[part]
         ends = batch.extra["ends"]
         ended_rows, slots = np.nonzero(ends >= 0)
         last = ends[ended_rows, slots]
-        which = prompts[items[ended_rows, slots]] * self.n + branches[ended_rows, last] - 1
+        which = self._firsts[parts[items[ended_rows, slots]]] + branches[ended_rows, last] - 1
         batch.extra.clear()
         batch.extra["branches"] = branches
-        parts = (
+        numbers = (
             rows * plan.context + columns,
             self._starts[sample] + nth,
             ended_rows * plan.context + last,
             which,
         )
-        tensors = (torch.from_numpy(part.astype(np.int64)).to(self._device) for part in parts)
+        tensors = (torch.from_numpy(part.astype(np.int64)).to(self._device) for part in numbers)
         return Micro(TensorBatch.of(batch, self._device), *tensors)
 
     @property

@@ -236,6 +236,31 @@ def test_at_the_first_step_nothing_has_moved(
     assert abs(row["engine_kl"]) < 1e-3
 
 
+@pytest.mark.parametrize(
+    ("stage", "config"),
+    [
+        ("ppo", {}),
+        ("ppo", {"value": "shared", "value_coef": 0.1}),
+        ("ppo", {"lora": {"rank": 4, "alpha": 8.0}}),
+        ("grpo", {"reward": "model", "answers_per_prompt": 3, "kl_coef": 0.05}),
+    ],
+)
+def test_a_step_of_one_microbatch_learns_what_one_of_several_does(
+    stage: str, config: dict[str, Any], workshop: Workshop, policy: Path, reward_model: Path, tmp_path: Path
+) -> None:
+    made, passes = {}, {}
+    for tokens in (128, 8192):
+        inputs = inputs_of(workshop, tmp_path / str(tokens), policy, reward_model)
+        result = run(stage, config | {"steps": 1, "batch_tokens": tokens, "eval_prompts": 0}, inputs)
+        made[tokens], (passes[tokens],) = weights(inputs.out), read_metrics(result.curves)
+    before = weights(policy)
+    assert any(not torch.equal(p, before[name]) for name, p in made[8192].items())
+    for name, one in made[8192].items():
+        torch.testing.assert_close(one, made[128][name], atol=2e-5, rtol=0)
+    assert passes[8192]["ratio"] == passes[128]["ratio"] == 1
+    assert passes[8192]["policy_loss"] == pytest.approx(passes[128]["policy_loss"], abs=1e-5)
+
+
 def test_later_updates_of_a_step_move_away_from_what_was_sampled(
     workshop: Workshop, policy: Path, reward_model: Path, tmp_path: Path
 ) -> None:

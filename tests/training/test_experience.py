@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bottega.model.scorer import scorer_from
-from bottega.training.experience import Experience
+from bottega.training.experience import Experience, cuts, row_for
 from bottega.training.token_logprobs import token_logprobs
 
 from .conftest import VOCAB, tiny_decoder
@@ -46,6 +46,26 @@ def test_every_token_of_every_answer_stands_in_one_microbatch(
         assert last.tolist() == [answers[i][-1] for i in micro.answers.tolist()]
     values = torch.arange(float(len(flat)))
     assert torch.equal(made.flat(made.padded(values)), values)
+
+
+@given(st.integers(1, 60), st.lists(st.integers(1, 60), min_size=1, max_size=9), st.integers(0, 200))
+def test_answers_are_parted_in_order_and_no_sooner_than_a_row_is_full(
+    prompt: int, answers: list[int], spare: int
+) -> None:
+    row = prompt + max(answers) + spare
+    parts = cuts(prompt, answers, row)
+    assert [i for a, b in parts for i in range(a, b)] == list(range(len(answers)))
+    size = [prompt - 1 + sum(length + 1 for length in answers[a:b]) for a, b in parts]
+    assert max(size) <= row
+    for (_, b), this in zip(parts[:-1], size, strict=False):
+        assert this + answers[b] + 1 > row
+
+
+def test_a_row_is_as_long_as_wastes_least() -> None:
+    assert row_for([100] * 9, 1, 20) == 128  # the longest prompt with its answer just fits
+    assert row_for([302, *[66] * 55], 4, 128) == 512  # three answers of most prompts, then four single ones
+    assert row_for([10, 12], 1, 5) == 128
+    assert row_for([90] * 8, 4, 30) == 256  # all the answers of a prompt
 
 
 def test_log_probabilities_are_those_of_each_conversation_alone() -> None:

@@ -136,9 +136,9 @@ def _deck(**shares: int) -> tuple[Callable[[Draw], Topic], ...]:
     return tuple(topic for topic in topics for _ in range(shares[topic.__name__]))
 
 
-_TALKED_OF = _deck(persona=14, unknown=18, known=14, doubt=10, unclear=6, refused=20, answered=20)
+_TALKED_OF = _deck(persona=14, unknown=18, known=14, doubt=10, unclear=6, refused=14, answered=26)
 # What was told is asked for in other prompts already: as often it should not have been.
-_RANKED = _deck(persona=16, unknown=28, known=6, doubt=8, unclear=6, refused=20, answered=20)
+_RANKED = _deck(persona=16, unknown=28, known=6, doubt=8, unclear=6, refused=16, answered=24)
 
 
 def _turns_of(topic: Topic) -> tuple[Message, ...]:
