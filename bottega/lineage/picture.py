@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 CARD_WIDTH, HEAD, SCORE_ROW, FOOT = 3.5, 0.56, 0.235, 0.27
 GAP_X, GAP_Y, MARGIN, TITLE, LEGEND = 0.62, 0.24, 0.42, 0.95, 0.55
 SCORES_SHOWN = 6
+SCORES_OF_OTHERS = 3  # controls and bases
 
 PAPER, INK, SOFT, FAINT, LINE = "#fbfaf7", "#1f2328", "#5d6570", "#9aa1ab", "#c9ced6"
-STAGES = {"pretrain": "#2f5d9b", "code": "#1f7a5c", "sft": "#b4561f", "import": "#6b4fa0"}
+STAGES = {
+    "pretrain": "#2f5d9b", "code": "#1f7a5c", "sft": "#b4561f", "reward": "#94761d", "ppo": "#9c3266",
+    "import": "#6b4fa0",
+}  # fmt: skip
 OTHER_STAGE = "#5d6570"
 CJK_FONTS = (
     "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "PingFang SC",
@@ -80,34 +84,44 @@ def layout(found: list[Member]) -> dict[str, Box]:
     children: dict[str | None, list[Member]] = {}
     for member in found:
         children.setdefault(member.spec.parent[0] if member.spec.parent else None, []).append(member)
-    boxes: dict[str, Box] = {}
     specs = {member.name: member.spec for member in found}
 
     def column(name: str) -> int:
         """One beyond the parent that stands farthest to the right."""
         return max((column(parent) + 1 for parent in specs[name].parent if parent in specs), default=0)
 
-    def span(member: Member) -> float:
-        """How much height a model and all its descendants need."""
-        return max(card_height(member), block(member.name))
+    heights = {member.name: card_height(member) for member in found}
+    columns = {name: column(name) for name in specs}
 
-    def block(parent: str | None) -> float:
-        below = children.get(parent, [])
-        return sum(span(child) for child in below) + GAP_Y * max(0, len(below) - 1)
+    def stacked(groups: Iterable[dict[str, float]]) -> dict[str, float]:
+        """One below the other, each as high up as the cards above it allow, column by column."""
+        tops: dict[str, float] = {}
+        for group in groups:
+            drop = max(
+                (
+                    tops[above] + heights[above] + GAP_Y - top
+                    for name, top in group.items()
+                    for above in tops
+                    if columns[above] == columns[name]
+                ),
+                default=0.0,
+            )
+            tops |= {name: top + drop for name, top in group.items()}
+        return tops
 
-    def place(members: list[Member], top: float) -> None:
-        for member in members:
-            own, below = card_height(member), children.get(member.name, [])
-            place(below, top + (span(member) - block(member.name)) / 2)
-            middle = top + span(member) / 2
-            if below:
-                middle = (boxes[below[0].name].middle + boxes[below[-1].name].middle) / 2
-            y = min(max(middle - own / 2, top), top + span(member) - own)
-            boxes[member.name] = Box(MARGIN + column(member.name) * (CARD_WIDTH + GAP_X), y, own)
-            top += span(member) + GAP_Y
+    def group(member: Member) -> dict[str, float]:
+        """The tops of a model's card and of all its descendants', to be moved together."""
+        own, below = heights[member.name], children.get(member.name, [])
+        tops = stacked(map(group, below))
+        middles = [tops[child.name] + heights[child.name] / 2 for child in (below[:1] + below[-1:])]
+        return {member.name: (sum(middles) / len(middles) if middles else own / 2) - own / 2, **tops}
 
-    place(children.get(None, []), MARGIN + TITLE)
-    return boxes
+    tops = stacked(map(group, children.get(None, [])))
+    down = MARGIN + TITLE - min(tops.values())
+    return {
+        name: Box(MARGIN + columns[name] * (CARD_WIDTH + GAP_X), top + down, heights[name])
+        for name, top in tops.items()
+    }
 
 
 def card_height(member: Member) -> float:
@@ -120,7 +134,8 @@ def main_scores(member: Member) -> list[Score]:
     """The first few scores of a model, in the recipe's order."""
     if member.card is None:
         return []
-    return [score for score in member.card.all_scores().values() if not score.not_built][:SCORES_SHOWN]
+    most = SCORES_SHOWN if member.spec.role == "model" else SCORES_OF_OTHERS
+    return [score for score in member.card.all_scores().values() if not score.not_built][:most]
 
 
 def chinese_font() -> str | None:
