@@ -167,7 +167,7 @@ def build_node(
     with resolver.home.lock(label, observer.say):
         resolver.forget(node)  # another build may have finished it while this one waited
         if not resolver.standing(node).built:
-            run = resolver.home.run(node.name, standing.fingerprint) if node.kind == "model" else None
+            run = resolver.home.run(node.name, standing.fingerprint)
             observer.begin(node, run)
             note = make.make(resolver, node)
             resolver.forget(node)

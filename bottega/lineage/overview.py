@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bottega.lineage.graph import Node
 from bottega.lineage.readme import duration, quantity
-from bottega.lineage.recipe import Recipe
+from bottega.lineage.recipe import CollectedSpec, Recipe
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -185,6 +185,8 @@ class Overview:
     def _report_lines(self) -> None:
         while not self._stop.wait(LINE_EVERY_S):
             for node, line in list(self._lines.items()):
+                if answers := self._answers(node, line):
+                    self._print(f"  {node.name}: {answers}")
                 pace = _pace_of(line)
                 if pace:
                     left = self._seconds_left()
@@ -193,6 +195,17 @@ class Overview:
                         f"  {node.name}: {quantity(pace.tokens)} of {quantity(line.budget)} tokens, "
                         f"loss {pace.loss:.3f}, {pace.tokens_per_s:,.0f} tokens/s{whole}"
                     )
+
+    def _answers(self, node: Node, line: _Line) -> str:
+        """How far a dataset is whose answers are being collected."""
+        from bottega.stages.collect import CollectConfig, answered
+
+        spec = self.recipe.datasets[node.name] if node.kind == "dataset" else None
+        if line.state != "running" or line.run is None or not isinstance(spec, CollectedSpec):
+            return ""
+        assert isinstance(spec.config, CollectConfig)
+        whole = spec.config.prompts + spec.config.heldout_prompts
+        return f"{min(answered(line.run / 'work'), whole):,} of {whole:,} prompts answered"
 
     def _render(self) -> RenderableType:
         from rich.console import Group
@@ -206,17 +219,11 @@ class Overview:
         head.append(f" · {duration(time.monotonic() - self._begun)} so far", style="dim")
         if left:
             head.append(f", about {duration(left)} left", style="dim")
-        busy = next(
-            (
-                str(node)
-                for node, line in self._lines.items()
-                if node.kind != "model" and line.state == "running"
-            ),
-            "",
-        )
         below = Text(f"data and tokenizers {settled}/{len(material)}", style="dim")
-        if busy:
-            below.append(f"  ▶ {busy}", style="cyan")
+        for node, line in self._lines.items():
+            if node.kind != "model" and line.state == "running":
+                below.append(f"  ▶ {node}", style="cyan")
+                below.append(f" {answers}" if (answers := self._answers(node, line)) else "", style="dim")
         return Group(head, below, self._table(models))
 
     def _table(self, models: dict[Node, _Line]) -> Table:

@@ -6,6 +6,7 @@ import random
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -111,6 +112,11 @@ class Collect:
         report = _report(found, written)
         shutil.rmtree(inputs.work, ignore_errors=True)
         return Collected(manifest, report)
+
+
+def answered(work: Path) -> int:
+    """Prompts that a run under way in ``work`` has answered, at least nearly."""
+    return CHUNK * sum(1 for _ in work.glob("*.jsonl"))
 
 
 def _some(asked: Sequence[Asked], count: int, seed: int) -> list[Asked]:

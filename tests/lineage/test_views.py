@@ -72,6 +72,17 @@ def test_a_guess_of_tokens_follows_answers_that_grow(tmp_path: Path) -> None:
     assert "1,000 tokens/s  6 s left" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_a_dataset_that_is_collected_says_how_many_prompts_are_answered(tmp_path: Path) -> None:
+    overview, console = planned(load("school"))
+    rankings = Node("dataset", "rankings")
+    overview.begin(rankings, tmp_path)
+    (tmp_path / "work").mkdir()
+    for number in range(3):
+        (tmp_path / "work" / f"train-{number:05d}.jsonl").touch()
+    console.print(overview._render())
+    assert "▶ dataset rankings 384 of 25,280 prompts answered" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_there_is_no_pace_before_the_first_step(tmp_path: Path) -> None:
     assert read_pace(None) is None
     assert read_pace(tmp_path) is None
