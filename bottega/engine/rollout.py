@@ -41,18 +41,19 @@ def rollout(
     stop_ids: Collection[int],
     n: int = 1,
     temperature: float = 1.0,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     pad_id: int = 0,
     detokenise: bool = True,
 ) -> Rollouts:
     """Sample ``n`` completions of each prompt from the whole distribution of the policy at ``temperature``.
 
     Nothing but the temperature may stand between the policy and its tokens, so that a trainer can compute the
-    same log-probabilities again. Raises ``UserError`` for temperature 0, which is no distribution.
+    same log-probabilities again. ``seed`` is of the call, or one for each prompt. Raises ``UserError`` for
+    temperature 0, which is no distribution.
     """
     if temperature <= 0:
         raise UserError("a rollout needs a temperature above 0: the likeliest token alone teaches nothing.")
-    seeds = request_seeds(seed, len(prompts))
+    seeds = request_seeds(seed, len(prompts)) if isinstance(seed, int) else seed
     sampling = Sampling(temperature=temperature)
     requests = [
         Request(

@@ -89,7 +89,8 @@ class BestRun(PolicyRun):
             PASSING if self.config.reward == "checks" else -math.inf,
         )
         weights = kept.reshape(-1).repeat_interleave(experience.lengths).to(measured.logprobs.dtype)
-        return weights * (weights.numel() / weights.sum().clamp(min=1)), None
+        tokens, learned = self.world.sum(torch.stack([weights.new_tensor(weights.numel()), weights.sum()]))
+        return weights * (tokens / learned.clamp(min=1)), None
 
 
 def chosen(scores: Tensor, keep: int, above: float) -> Tensor:

@@ -1,4 +1,8 @@
-"""Learning by trial: sample answers, score them, move the policy towards what scored well (2203.02155)."""
+"""Learning by trial: sample answers, score them, move the policy towards what scored well (2203.02155).
+
+Of several processes each holds all networks, samples and measures its share of a step's prompts, and learns
+from the gradients of all.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +13,20 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from bottega.engine.local import LocalEngine
 from bottega.engine.rollout import Rollouts, rollout
+from bottega.engine.sampling import request_seeds
+from bottega.errors import UserError
 from bottega.model.decoder import Backbone, Decoder
 from bottega.stages.policy_knobs import PolicyConfig
 from bottega.stages.policy_networks import Networks, logprobs_of
 from bottega.stages.prompts import Prompts
 from bottega.stages.rewards import Asked
-from bottega.training.distributed import ALONE
 from bottega.training.experience import Experience, Micro, row_for
 from bottega.training.guard import Guard, Limits
 from bottega.training.harness import Cadence, Held, Run
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from bottega.data.packing import StepPlan
     from bottega.training.objective import LossParts
 
+T = TypeVar("T")
 SLOTS = 64  # answers sampled at once
 BACK_OFF = 0.5  # the rate's factor after each time that a policy ran away; the price of KL rises by as much
 MOST_BACK_OFFS = 3  # then training ends
@@ -52,6 +58,15 @@ class Measured:
     entropy: Tensor
     values: Tensor | None
     scores: Tensor  # [N] with what takes the place of those without an end
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A held-out prompt's answer, with its score and, where it can be told, how good it truly is."""
+
+    answer: str
+    score: float
+    quality: float | None
 
 
 class Average:
@@ -105,7 +120,12 @@ class PolicyRun(Run):
             "prompts": asked.digest,
             "parameters": {n: list(p.shape) for n, p in networks.policy.weights.masters.items()},
         }
-        super().__init__(held, config.steps, identity, run_dir, cadence, telemetry, ALONE)
+        super().__init__(held, config.steps, identity, run_dir, cadence, telemetry, networks.world)
+        if config.batch_prompts < self.world.size:
+            raise UserError(
+                f"batch_prompts = {config.batch_prompts} leaves some of {self.world.size} processes without "
+                "a prompt; raise it, or start fewer"
+            )
         self._trained = learners
         self._seed = cadence.seed
         tokenizer = networks.tokenizer
@@ -187,15 +207,16 @@ class PolicyRun(Run):
                 self._keep()
         began = time.perf_counter()
         config = self.config
-        asked = self._asked()
-        seed = self._seed * 1_000_003 + self.step
-        rollouts = self._sample(asked, seed, self.engine, config.answers_per_prompt)
+        every = self._asked()
+        asked = self._own(every)
+        seeds = self._own(request_seeds(self._seed * 1_000_003 + self.step, len(every)))
+        rollouts = self._sample(asked, seeds, self.engine, config.answers_per_prompt)
         sampled_s = time.perf_counter() - began
         experience, drawn = self._experience(asked, rollouts)
         draw = random.Random(f"{self._seed}/{self.step}")
-        order = list(range(len(asked)))
+        order = list(range(len(every)))
         draw.shuffle(order)
-        minibatches = experience.minibatches(config.minibatches, order)
+        minibatches = experience.minibatches(config.minibatches, order, self.world)
         measured = self._measure(asked, rollouts, experience, drawn, minibatches)
         advantages, returns = self.advantages(experience, measured)
         scored_s = time.perf_counter() - began - sampled_s
@@ -206,23 +227,25 @@ class PolicyRun(Run):
         for epoch in range(config.inner_epochs):
             if epoch:
                 draw.shuffle(order)
-                minibatches = experience.minibatches(config.minibatches, order)
+                minibatches = experience.minibatches(config.minibatches, order, self.world)
             for minibatch in minibatches:
                 figures |= self._update(minibatch, measured, advantages, returns, factor, updates, sums)
                 updates += 1
         if self.average is not None:
             self.average.update()
         self.weights_changed()
+        sums = self._sum(sums)
         count = max(sums.pop("tokens"), 1.0)
         figures |= {name: total / count for name, total in sums.items()}
         figures["ratio_variance"] = max(figures.pop("ratio_square") - figures["ratio"] ** 2, 0.0)
-        self.kl.update(figures["kl"], len(rollouts.lengths))
-        self.tokens += experience.tokens
+        self.kl.update(figures["kl"], len(every) * config.answers_per_prompt)
+        tokens = round(count / config.inner_epochs)
+        self.tokens += tokens
         self.step += 1
         step_s = time.perf_counter() - began
         self.seconds += step_s
         split = {"sample_s": sampled_s, "score_s": scored_s, "update_s": step_s - sampled_s - scored_s}
-        self._report(figures | split, factor, step_s, experience.tokens)
+        self._report(figures | split, factor, step_s, tokens)
 
     def _asked(self) -> list[Asked]:
         """The prompts of this step: every prompt once before any a second time."""
@@ -234,7 +257,17 @@ class PolicyRun(Run):
             random.Random(f"prompts/{self._seed}/{epoch}").shuffle(orders[epoch])
         return [self.prompts[orders[number // there][number % there]] for number in numbers]
 
-    def _sample(self, asked: Sequence[Asked], seed: int, engine: LocalEngine, n: int) -> Rollouts:
+    def _own(self, of_all: Sequence[T]) -> Sequence[T]:
+        """This process's share."""
+        return of_all[self.world.rank :: self.world.size]
+
+    def _sum(self, numbers: dict[str, float]) -> dict[str, float]:
+        """Over all processes."""
+        names = sorted(numbers)
+        total = self.world.sum(torch.tensor([numbers[name] for name in names], dtype=torch.float64))
+        return dict(zip(names, total.tolist(), strict=True))
+
+    def _sample(self, asked: Sequence[Asked], seed: Sequence[int], engine: LocalEngine, n: int) -> Rollouts:
         return rollout(
             engine,
             [one.tokens for one in asked],
@@ -271,9 +304,10 @@ class PolicyRun(Run):
         logprobs, ref, entropy, values = drawn.new_empty(4, experience.tokens)
         valued = False
         # A step that is one update of one microbatch learns on the graphs that it was measured with.
-        once = len(micros) == 1 and self.config.inner_epochs == 1
+        once = len(minibatches) == len(micros) == 1 and self.config.inner_epochs == 1
+        computed = sum(micro.batch.tokens.numel() for micro in micros)
+        self.positions += round(self._sum({"positions": computed})["positions"])
         for micro in micros:
-            self.positions += micro.batch.tokens.numel()
             # With a graph, though it is dropped: without one a compiler makes another, whose bits differ.
             now = self.logprobs(micro)
             logprobs[micro.tokens], entropy[micro.tokens] = now.logprobs.detach(), now.entropy
@@ -313,7 +347,8 @@ class PolicyRun(Run):
     ) -> dict[str, float]:
         """One step of every optimiser on a part of the answers; the norms of the gradients."""
         config = self.config
-        tokens = float(sum(micro.tokens.numel() for micro in minibatch))
+        own_tokens = sum(micro.tokens.numel() for micro in minibatch)
+        tokens = self._sum({"tokens": own_tokens})["tokens"]
         totals: dict[str, Tensor] = {}
         for micro in minibatch:
             own, values = self._graphs or (self.logprobs(micro).logprobs, self.values(micro))
@@ -334,13 +369,13 @@ class PolicyRun(Run):
             for name, value in metrics.items():
                 totals[name] = totals.get(name, torch.zeros(())) + value.detach().float().cpu()
         if self.ptx is not None:
-            totals["ptx_loss"] = self._ptx(update, tokens) * tokens
+            totals["ptx_loss"] = self._ptx(update, tokens) * own_tokens
         for name, total in totals.items():
             sums[name] = sums.get(name, 0.0) + float(total)
-        sums["tokens"] = sums.get("tokens", 0.0) + tokens
+        sums["tokens"] = sums.get("tokens", 0.0) + own_tokens
         norms = {}
         for name, learner in self._trained.items():
-            norm = learner.scale(learner.collect(), tokens)
+            norm = learner.scale(learner.summed(), tokens)
             norms["grad_norm" if learner is self.policy else f"{name}_grad_norm"] = norm
             if not math.isfinite(norm):
                 self.ended = f"the gradient of the {name} is {norm}: lower the learning rate"
@@ -357,12 +392,14 @@ class PolicyRun(Run):
         assert self.ptx is not None and isinstance(self.policy.model, Decoder)
         config = self.config
         number = self.step * config.inner_epochs * config.minibatches + update
-        batch = TensorBatch.of(self.ptx.batch(number), self.policy.device)
+        batch = TensorBatch.of(self.ptx.batch(number, self.world.rank, self.world.size), self.policy.device)
         parts = language_modelling(self.policy.model, batch)
-        scale = config.ptx_coef * tokens / parts.weight.clamp(min=1)
+        sums = self.world.sum(torch.stack([parts.loss_sum.detach(), parts.weight.detach()]).float())
+        loss, weight = sums[0], sums[1]
+        scale = config.ptx_coef * tokens / weight.clamp(min=1)
         (parts.loss_sum * scale).backward()  # type: ignore[no-untyped-call]
         self.policy.collect()
-        return (parts.loss_sum / parts.weight.clamp(min=1)).detach().float().cpu()
+        return (loss / weight.clamp(min=1)).cpu()
 
     # ---------------------------------------------------------------- figures
 
@@ -371,22 +408,33 @@ class PolicyRun(Run):
     ) -> dict[str, float]:
         from bottega.training.policy_loss import explained_variance
 
-        N = len(rollouts.lengths)
-        by_token = measured.logprobs - measured.ref_logprobs
-        engine = measured.engine_logprobs - measured.logprobs
-        figures = {
-            "score": measured.scores.mean(),
-            "score_spread": measured.scores.std(correction=0),
-            "kl": by_token.sum() / N,
-            "kl_coef": torch.tensor(self.kl.coef),
-            "engine_kl": engine.mean(),
-            "engine_gap": engine.abs().max(),
-            "entropy": measured.entropy.mean(),
-            "length": experience.lengths.float().mean(),
-            "ended": rollouts.ended.float().mean(),
+        own = {
+            "kl": measured.logprobs - measured.ref_logprobs,
+            "engine": measured.engine_logprobs - measured.logprobs,
+            "entropy": measured.entropy,
+            "scores": measured.scores,
+            "lengths": experience.lengths.float(),
+            "ended": rollouts.ended.float(),
         }
         if measured.values is not None and returns is not None:
-            figures["explained_variance"] = explained_variance(measured.values, returns)
+            own |= {"values": measured.values, "returns": returns}
+        seen = own
+        if self.world.size > 1:
+            parts = self.world.gather({name: tensor.cpu() for name, tensor in own.items()})
+            seen = {name: torch.cat([part[name] for part in parts]) for name in own}
+        figures = {
+            "score": seen["scores"].mean(),
+            "score_spread": seen["scores"].std(correction=0),
+            "kl": seen["kl"].sum() / len(seen["scores"]),
+            "kl_coef": torch.tensor(self.kl.coef),
+            "engine_kl": seen["engine"].mean(),
+            "engine_gap": seen["engine"].abs().max(),
+            "entropy": seen["entropy"].mean(),
+            "length": seen["lengths"].mean(),
+            "ended": seen["ended"].mean(),
+        }
+        if "values" in seen:
+            figures["explained_variance"] = explained_variance(seen["values"], seen["returns"])
         return {name: float(value) for name, value in figures.items()}
 
     def _report(self, figures: dict[str, float], factor: float, step_s: float, tokens: int) -> None:
@@ -440,37 +488,54 @@ class PolicyRun(Run):
     def _look(self) -> tuple[Tensor, list[dict[str, Any]], dict[str, float]]:
         """Scores of answers to the held-out prompts by the judge, the best and the worst of them, and figures
         of all: how good they truly are, where the prompts come with checks. Nothing learns from that."""
-        rollouts = self._sample(self.heldout, self._seed, self.looker, 1)
-        experience, _ = self._experience(self.heldout, rollouts)
-        (micros,) = experience.minibatches(1, range(len(self.heldout)))
-        scores = self.networks.judge.scores(self.heldout, rollouts.texts, micros, len(self.heldout)).cpu()
-        scores = self._judged(scores, rollouts.ended)
+        seen: list[_Look | None] = [None] * len(self.heldout)
+        for rank, found in enumerate(self.world.gather(self._own_look())):
+            seen[rank :: self.world.size] = found
+        looks = [look for look in seen if look is not None]
+        scores = torch.tensor([look.score for look in looks])
         order = scores.argsort().tolist()
         shown = [
             {
                 "step": self.step,
                 "prompt": self.heldout[i].messages[-1].content,
-                "answer": rollouts.texts[i],
-                "score": round(float(scores[i]), 3),
+                "answer": looks[i].answer,
+                "score": round(looks[i].score, 3),
             }
             for i in [*order[::-1][:SHOWN], *order[:SHOWN]]
         ]
         figures = {"heldout_score": float(scores.mean())}
-        prompts = [one.prompt for one in self.heldout if one.prompt is not None]
-        if len(prompts) == len(self.heldout):
-            from bottega.evals.verdicts import qualities
-
-            found = qualities(prompts, rollouts.texts, rollouts.ended.tolist())
-            figures["heldout_quality"] = sum(found) / len(found)
+        qualities = [look.quality for look in looks if look.quality is not None]
+        if len(qualities) == len(looks):
+            figures["heldout_quality"] = sum(qualities) / len(qualities)
         return scores, shown, figures
+
+    def _own_look(self) -> list[_Look]:
+        """This process's share of a look."""
+        from bottega.evals.verdicts import qualities
+
+        asked = self._own(self.heldout)
+        if not asked:
+            return []
+        seeds = self._own(request_seeds(self._seed, len(self.heldout)))
+        rollouts = self._sample(asked, seeds, self.looker, 1)
+        experience, _ = self._experience(asked, rollouts)
+        (micros,) = experience.minibatches(1, range(len(asked)))
+        scores = self.networks.judge.scores(asked, rollouts.texts, micros, len(asked)).cpu()
+        scores = self._judged(scores, rollouts.ended)
+        true: list[float | None] = [None] * len(asked)
+        prompts = [one.prompt for one in asked if one.prompt is not None]
+        if len(prompts) == len(asked):
+            true[:] = qualities(prompts, rollouts.texts, rollouts.ended.tolist())
+        return [_Look(*one) for one in zip(rollouts.texts, scores.tolist(), true, strict=True)]
 
     def _look_and_keep(self) -> dict[str, float]:
         """How often the held-out answers are preferred to those before the first step; the best are kept."""
         scores, shown, figures = self._look()
         before = torch.tensor(self.base_scores)
         preference = float((scores > before).float().mean() + 0.5 * (scores == before).float().mean())
-        with (self.run_dir / "samples.jsonl").open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in shown)
+        if self.world.is_first:
+            with (self.run_dir / "samples.jsonl").open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in shown)
         if preference > self.best_preference:
             self.best_preference, self.best_step = preference, self.step
             self._keep()

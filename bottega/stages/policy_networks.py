@@ -17,7 +17,7 @@ from bottega.model.scorer import Scorer, policy_with_value, scorer_from
 from bottega.stages.base import StageInputs
 from bottega.stages.policy_knobs import PolicyConfig, PpoConfig
 from bottega.stages.rewards import CheckReward, ModelReward, Reward
-from bottega.training.distributed import ALONE, processes
+from bottega.training.distributed import ALONE, World, join_world
 from bottega.training.experience import Micro
 from bottega.training.learner import Learner
 from bottega.training.precision import Precision, choose_precision
@@ -58,6 +58,7 @@ class Networks:
     precision: Precision
     compiled: bool
     judged_apart: bool  # by a reward model that training does not use
+    world: World = ALONE  # each of whose processes holds all networks, and samples and learns its share
 
     def flops_per_position(self, row: int) -> float:
         """Forward passes of all networks, backward passes of those that learn."""
@@ -77,15 +78,12 @@ def networks_of(config: PolicyConfig, inputs: StageInputs, seed: int, stage: str
     from bottega.stages.learning import parent_of, tokenizer_of
     from bottega.training.compilation import compile_model, should_compile
 
-    if processes() > 1:
-        raise UserError(
-            f"{inputs.out.name}: the stage {stage} runs in one process; start it without torchrun"
-        )
     scorers = _scorers(config, inputs, stage)
     first = replace(inputs, parents=inputs.parents[:1])
     tokenizer = tokenizer_of(first)
     model = parent_of(first, stage, config.context)
     device = next(model.parameters()).device
+    world = join_world(device)
     precision = choose_precision(device, inputs.run.precision)
     dtype = precision.dtype
     if config.lora is not None:
@@ -108,9 +106,9 @@ def networks_of(config: PolicyConfig, inputs: StageInputs, seed: int, stage: str
     value = None
     if isinstance(config, PpoConfig) and not shares:
         begun = scorer_from(scorers[0] if scorers else model, seed)
-        value = Learner(begun, replace(rates, lr=config.value_lr), dtype, ALONE)
+        value = Learner(begun, replace(rates, lr=config.value_lr), dtype, world, replicated=True)
     reference = None if config.lora is not None else frozen(model, dtype)
-    policy = Learner(learns, rates, dtype, ALONE)
+    policy = Learner(learns, rates, dtype, world, replicated=True)
     models = [frozen(scorer, dtype) for scorer in scorers]
     if compiled:
         learners = [policy.model, *([] if value is None else [value.model])]
@@ -128,6 +126,7 @@ def networks_of(config: PolicyConfig, inputs: StageInputs, seed: int, stage: str
         precision=precision,
         compiled=compiled,
         judged_apart=len(rewards) > 1,
+        world=world,
     )
 
 

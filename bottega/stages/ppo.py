@@ -145,9 +145,11 @@ class PolicyStage:
 
     def run(self, config: PolicyConfig, inputs: StageInputs, seed: int) -> StageResult:
         """Improve the first parent by what the second, or the prompts' checks, say of its answers."""
+        from bottega.stages.learning import first_alone
+
         networks = networks_of(config, inputs, seed, self.name)
         asked = read_prompts(inputs, networks.tokenizer, config, heldout=config.eval_prompts)
-        ptx = _ptx(config, inputs, networks.tokenizer, seed)
+        ptx = first_alone(inputs, lambda: _ptx(config, inputs, networks.tokenizer, seed))
         rows = None if ptx is None else ptx.rows
         run, resumed_from = improve(self.Run, networks, asked, rows, config, inputs, seed)
         use = (*asked.use, *(() if ptx is None else ptx.use))
@@ -179,7 +181,11 @@ def improve(
     console = Console(stderr=True, quiet=not options.progress)
     with (
         Telemetry(
-            run_dir, title=inputs.out.name, console=console, shown=("score", "kl", "length")
+            run_dir,
+            title=inputs.out.name,
+            quiet=not networks.world.is_first,
+            console=console,
+            shown=("score", "kl", "length"),
         ) as telemetry,
         determinism(networks.device.type == "cpu"),
         freed_memory_kept(),

@@ -43,6 +43,13 @@ class World:
             torch.distributed.all_reduce(values)
         return values
 
+    def gather(self, value: T) -> list[T]:
+        """The ``value`` of every process, in their order, on all of them."""
+        held: list[Any] = [value] * self.size
+        if self.size > 1:
+            torch.distributed.all_gather_object(held, value, group=_patient_group())
+        return held
+
     def share(self, value: T) -> T:
         """The first process's ``value``, on all of them, however long it is in coming."""
         if self.size == 1:

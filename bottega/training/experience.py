@@ -19,6 +19,7 @@ from torch import Tensor
 from bottega.data.bestfit import pack_best_fit
 from bottega.data.comparisons import Judged
 from bottega.data.judged import ROWS, ComparisonPlan, row_length
+from bottega.training.distributed import ALONE, World
 from bottega.training.objective import TensorBatch
 
 _TRIED = 256  # prompts by which the length of a row is chosen
@@ -105,12 +106,18 @@ class Experience:
         self._firsts = np.array([part.first for part in self._parts], np.int64)
         self._shared = np.array([len(part.judged.prompt) - 1 for part in self._parts], np.int64)
 
-    def minibatches(self, count: int, order: Sequence[int]) -> list[list[Micro]]:
-        """The prompts, in this order, in so many parts of even size, each in microbatches."""
+    def minibatches(self, count: int, order: Sequence[int], world: World = ALONE) -> list[list[Micro]]:
+        """The prompts, in this order, in so many parts of even size, each in microbatches.
+
+        Of several processes this one has every prompt whose number, less its own, the size of ``world``
+        divides; ``order`` counts the prompts of all of them.
+        """
         parts = np.array_split(np.asarray(order), min(count, len(order)))
-        return [self._micros(part) for part in parts]
+        return [self._micros(part[part % world.size == world.rank] // world.size) for part in parts]
 
     def _micros(self, prompts: np.ndarray) -> list[Micro]:
+        if not len(prompts):
+            return []
         parts = np.array([part for i in prompts.tolist() for part in self._parts_of[i]], np.int64)
         judged = [self._parts[part].judged for part in parts.tolist()]
         plan = ComparisonPlan(judged, self._batch_tokens, seed=0, context=self._row, pad=self._pad)

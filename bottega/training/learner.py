@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bottega.model.decoder import Backbone
-from bottega.training.distributed import World, fill, whole
+from bottega.training.distributed import ALONE, World, fill, whole
 from bottega.training.optim import OptimizerName, build_optimizers
 from bottega.training.weights import MasterWeights
 
@@ -33,12 +33,18 @@ class Rates(Protocol):
 
 
 class Learner:
-    """``model`` is what to compute with; gradients are collected after every backward pass, then applied."""
+    """``model`` is what to compute with; gradients are collected after every backward pass, then applied.
 
-    def __init__(self, model: Backbone, rates: Rates, dtype: torch.dtype, world: World) -> None:
-        self._clip_norm, self._world = rates.clip_norm, world
+    The processes of a ``world`` shard the network, or with ``replicated`` each hold all of it, as an engine
+    that samples from it needs.
+    """
+
+    def __init__(
+        self, model: Backbone, rates: Rates, dtype: torch.dtype, world: World, *, replicated: bool = False
+    ) -> None:
+        self._clip_norm, self._world, self._replicated = rates.clip_norm, world, replicated
         model.train()
-        self.weights = MasterWeights(model, dtype, world)
+        self.weights = MasterWeights(model, dtype, ALONE if replicated else world)
         self.optimizers = build_optimizers(
             self.weights.masters,
             optimizer=rates.optimizer,
@@ -65,13 +71,28 @@ class Learner:
         return self.weights.collect_grads()
 
     @torch.no_grad()
+    def summed(self) -> list[Tensor]:
+        """The gradients of all microbatches, on the processes of replicas those of all of them."""
+        self.collect()
+        masters = self.weights.masters.values()
+        if self._replicated and self._world.size > 1:
+            for master in masters:  # a process may have had no microbatch
+                master.grad = torch.zeros_like(master) if master.grad is None else master.grad
+            grads = [p.grad for p in masters if p.grad is not None]
+            total = self._world.sum(torch.cat([grad.flatten() for grad in grads]))
+            parts = torch.split(total, [grad.numel() for grad in grads])
+            torch._foreach_copy_(grads, [p.view_as(g) for p, g in zip(parts, grads, strict=True)])
+        return self.collect()
+
+    @torch.no_grad()
     def scale(self, grads: list[Tensor], weight: float, norm: float | None = None) -> float:
         """Turn gradients of a sum into those of the mean over the global ``weight``, clipped.
 
         ``norm`` is the sum's where it is known already. Returns the norm of the mean's before clipping.
         """
         # FSDP averages over the processes, and a mean over the global weight needs their sum.
-        scale = self._world.size / weight if weight else 0.0
+        averaged_over = 1 if self._replicated else self._world.size
+        scale = averaged_over / weight if weight else 0.0
         norm = (gradient_norm(grads).item() if norm is None else norm) * scale
         if self._clip_norm and norm > self._clip_norm:
             scale *= self._clip_norm / norm

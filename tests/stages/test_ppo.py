@@ -27,6 +27,7 @@ from bottega.stages.policy_networks import networks_of
 from bottega.stages.ppo import improve
 from bottega.stages.prompts import read_prompts
 from bottega.stages.rewards import Asked
+from bottega.training.distributed import World
 from bottega.training.experience import Micro
 from bottega.training.telemetry import read_metrics
 
@@ -517,6 +518,18 @@ def test_what_cannot_be_done_is_said(
     with pytest.raises(UserError, match=message):
         run(name, config, inputs_of(workshop, tmp_path, *given))
     assert not (tmp_path / "model").exists()
+
+
+def test_every_process_needs_a_prompt(
+    workshop: Workshop, policy: Path, reward_model: Path, tmp_path: Path
+) -> None:
+    inputs = inputs_of(workshop, tmp_path, policy, reward_model)
+    stage: Any = stages.get("ppo")
+    config = stage.Config.parse(SMALL)
+    networks = replace(networks_of(config, inputs, 0, "ppo"), world=World(1, 9))
+    asked = read_prompts(inputs, networks.tokenizer, config, heldout=4)
+    with pytest.raises(UserError, match="batch_prompts = 8 leaves some of 9 processes without a prompt"):
+        improve(stage.Run, networks, asked, None, config, inputs, 0)
 
 
 def test_a_reward_model_of_another_tokenizer_is_refused(
