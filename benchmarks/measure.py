@@ -78,11 +78,14 @@ def measure_in_turns(names: Sequence[str], folder: Path, given: argparse.Namespa
     They take turns, for the pace of a machine changes, after a round that does not count: it fills the
     compile caches, so that each first step is a warm one.
     """
-    found: dict[str, list[Measured]] = {
-        name: [] for name in names if measure(name, folder, given) is not None
-    }
-    for _ in range(given.rounds):
+    found: dict[str, list[Measured]] = {}
+    for name in names:
+        print(f"warming up: {name}", file=sys.stderr, flush=True)
+        if measure(name, folder, given) is not None:
+            found[name] = []
+    for number in range(given.rounds):
         for name in list(found):
+            print(f"round {number + 1} of {given.rounds}: {name}", file=sys.stderr, flush=True)
             result = measure(name, folder, given)
             if result is None:
                 del found[name]

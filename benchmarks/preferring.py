@@ -119,6 +119,7 @@ def trl(job: Job, *, direct: bool, compiled: bool) -> StepClock:
     from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer
 
     clock = StepClock(job.started)
+    torch._dynamo.config.assume_static_by_default = False  # or it is compiled anew for every length
 
     def text(ids: list[int]) -> str:
         return "".join(f" t{i}" for i in ids)
