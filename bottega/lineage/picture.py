@@ -318,10 +318,10 @@ class _Drawing:
 
 def label(score: Score) -> str:
     """An evaluation's name without its kind, which the figures show, and a file's without its folders; a win
-    rate by a reward model bears its name."""
+    rate bears the other model's, or that of the reward model which judges."""
     kind, _, what = short_name(score.name).partition(":")
-    if judge := rivals_of(score.name)[1:]:
-        return f"by {judge[0]}"
+    if models := rivals_of(score.name):
+        return f"by {models[1]}" if models[1:] else f"{what.removesuffix('-prompts')} over {models[0]}"
     if kind == "brier":
         return "Brier score"
     return f"{what} bits/byte" if kind == "bits-per-byte" else what or kind

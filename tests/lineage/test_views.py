@@ -188,6 +188,8 @@ def test_no_two_cards_of_the_picture_overlap_and_children_are_to_the_right() -> 
         ("task:icl-en-8", "icl-en-8"),
         ("copying", "copying"),
         ("choices:file:$DATA/eval/hellaswag-dev.jsonl.gz", "hellaswag-dev"),
+        ("win-rate@chatgpt-sft:conversation-prompts", "conversation over chatgpt-sft"),
+        ("win-rate@text-davinci-002/second-judge:preference-prompts", "by second-judge"),
     ],
 )
 def test_the_picture_names_an_evaluation_shortly(evaluation: str, shown: str) -> None:
