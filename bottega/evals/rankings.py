@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bottega.data.comparisons import UNKNOWN, Judged, JudgedCounts, encode_judged, ordered_pairs
 from bottega.data.records import Comparison, Ranking, Record
+from bottega.data.splits import evenly
 from bottega.errors import UserError
 from bottega.evals.score import Score, ratio_score
 from bottega.evals.scoring import score_answers
@@ -67,16 +68,17 @@ def of_labelers(records: Iterable[Record], labelers: frozenset[str], *, stranger
 
 
 def read_rankings(
-    scorer: Scorer, tokenizer: Tokenizer, comparisons: Sequence[Comparison], context: int
+    scorer: Scorer, tokenizer: Tokenizer, comparisons: Sequence[Comparison], context: int, cases: int
 ) -> Rankings:
-    """Score every answer. Raises ``UserError`` where no comparison can be read."""
+    """Score the answers of ``cases`` comparisons, spread evenly over those that say something. Raises
+    ``UserError`` where none can be read."""
     counts = JudgedCounts()
-    judged: list[Judged] = []
-    gaps = []
+    read: list[tuple[Judged, NDArray[np.int64]]] = []
     for comparison in comparisons:
         for one in encode_judged(tokenizer, [comparison], context, counts):
-            judged.append(one)
-            gaps.append(_gaps(comparison.rankings, len(comparison.answers)))
+            read.append((one, _gaps(comparison.rankings, len(comparison.answers))))
+    chosen = evenly(read, cases)
+    judged, gaps = [one for one, _ in chosen], [gap for _, gap in chosen]
     if not judged:
         raise UserError(f"there is no ranking to agree with; left out: {dict(counts.skipped) or 'nothing'}")
     return Rankings(judged, score_answers(scorer, judged), gaps, sum(counts.skipped.values()))

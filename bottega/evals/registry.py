@@ -40,7 +40,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bottega.data.records import Check, Comparison, Conversation, Document, Prompt, Record, prompt_of
+from bottega.data.records import Check, Conversation, Document, Prompt, Record, prompt_of
 from bottega.errors import UserError
 from bottega.evals.prompting import Mode
 from bottega.evals.score import Score, missing_score
@@ -181,7 +181,6 @@ def score(name: str, subject: Subject, options: EvalOptions) -> Score:
 def score_judge(name: str, scorer: Scorer, tokenizer: Tokenizer, options: EvalOptions) -> Score:
     """Run one evaluation of a reward model. Raises ``UserError`` for an unknown name."""
     from bottega.data.frozen import FrozenDataset
-    from bottega.data.splits import evenly
     from bottega.evals.rankings import brier, of_labelers, pair_accuracy, read_rankings
 
     (name,) = _single(name, options)
@@ -190,12 +189,10 @@ def score_judge(name: str, scorer: Scorer, tokenizer: Tokenizer, options: EvalOp
     if kind not in OF_RANKINGS or dataset is None:
         return missing_score(name, "it asks for answers, and a reward model gives none")
     folder = options.datasets[dataset]
-    records = FrozenDataset(folder).records("heldout")
-    heldout = evenly([one for one in records if isinstance(one, Comparison)], options.cases)
     strangers = what.endswith("-unseen-labelers")
-    chosen = of_labelers(heldout, _labelers(folder), strangers=strangers)
+    chosen = of_labelers(FrozenDataset(folder).records("heldout"), _labelers(folder), strangers=strangers)
     context = options.context or scorer.config.max_positions
-    rankings = read_rankings(scorer, tokenizer, chosen, context)
+    rankings = read_rankings(scorer, tokenizer, chosen, context, options.cases)
     measure = pair_accuracy if kind == "pair-accuracy" else brier
     return measure(rankings, name=name, seed=options.seed)
 

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from bottega.data.comparisons import Judged
 from bottega.data.records import Answer, Comparison, Message, Ranking
+from bottega.data.tokenizer import Tokenizer
 from bottega.evals.preferred import at_equal_length
-from bottega.evals.rankings import Rankings, brier, labelers_of, of_labelers, pair_accuracy
+from bottega.evals.rankings import Rankings, brier, labelers_of, of_labelers, pair_accuracy, read_rankings
+from bottega.model.decoder import Decoder
+from bottega.model.scorer import scorer_from
 
 ASKED = (Message("user", "which?"),)
 
@@ -40,6 +43,17 @@ def test_agreement_is_over_untied_pairs_and_every_prompt_weighs_the_same() -> No
     assert found.details["accuracy_gap_1"] == pytest.approx(2 / 3)
     longer = (0 + 0.5) / 2
     assert found.floors["length"] == pytest.approx(1 - longer)
+
+
+def test_cases_that_say_nothing_take_no_place_of_those_that_do(tokenizer: Tokenizer, model: Decoder) -> None:
+    answers = tuple(Answer(Message("assistant", text)) for text in ("a", "b"))
+    some = [
+        Comparison(ASKED, answers, (Ranking("ann", ((0, 1),) if i % 2 else ((0,), (1,))),)) for i in range(12)
+    ]
+    found = read_rankings(scorer_from(model, seed=0), tokenizer, some, 64, 5)
+    assert len(found.judged) == len(found.gaps) == len(found.rewards) == 5
+    assert all(one.wins.sum() == 1 for one in found.judged)
+    assert found.skipped == 6
 
 
 def test_equal_rewards_are_half_an_agreement() -> None:
