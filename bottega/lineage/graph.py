@@ -89,7 +89,13 @@ class Graph:
             chats[1:] + others, key=lambda name: (specs[name].role == "control", list(specs).index(name))
         )
         with_evaluations = ([*self.read_by_evaluations(name), Node("model", name)] for name in first + rest)
-        return self._after_what_they_read(self.order(node for nodes in with_evaluations for node in nodes))
+        nodes = self.order(node for nodes in with_evaluations for node in nodes)
+        # A model on the way is evaluated too: on datasets that want no further model.
+        on_the_way = (node.name for node in nodes if node.kind == "model")
+        read = (node for name in on_the_way for node in self.read_by_evaluations(name))
+        there = set(nodes)
+        cheap = (node for node in read if node.kind == "dataset" and self.ancestors(node) <= there)
+        return self._after_what_they_read(self.order([*nodes, *cheap]))
 
     def _after_what_they_read(self, nodes: list[Node]) -> list[Node]:
         """The same nodes, each after what it is made from and what its evaluations read, as far as these are
