@@ -109,8 +109,7 @@ class Experience:
     def minibatches(self, count: int, order: Sequence[int], world: World = ALONE) -> list[list[Micro]]:
         """The prompts, in this order, in so many parts of even size, each in microbatches.
 
-        Of several processes this one has every prompt whose number, less its own, the size of ``world``
-        divides; ``order`` counts the prompts of all of them.
+        ``order`` numbers the prompts of all processes, of which this one holds rank, rank + size and so on.
         """
         parts = np.array_split(np.asarray(order), min(count, len(order)))
         return [self._micros(part[part % world.size == world.rank] // world.size) for part in parts]
