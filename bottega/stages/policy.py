@@ -61,6 +61,14 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """What a pass over a microbatch found of its tokens, with the graphs to learn on."""
+
+    logprobs: Tensor
+    values: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Look:
     """A held-out prompt's answer, with its score and, where it can be told, how good it truly is."""
 
@@ -154,7 +162,7 @@ class PolicyRun(Run):
         self.positions = 0  # computed by every network, filler included
         self.base_scores: list[float] | None = None  # of the held-out prompts, before the first step
         self.best_preference, self.best_step = -math.inf, 0
-        self._graphs: tuple[Tensor, Tensor | None] | None = None
+        self._kept: Forward | None = None  # of the measurement, where a step learns on that
 
     # ---------------------------------------------------------------- what a method decides
 
@@ -187,12 +195,7 @@ class PolicyRun(Run):
         return None
 
     def further_loss(
-        self,
-        micro: Micro,
-        logprobs: Tensor,
-        values: Tensor | None,
-        measured: Measured,
-        returns: Tensor | None,
+        self, micro: Micro, now: Forward, measured: Measured, returns: Tensor | None
     ) -> LossParts | None:
         """What else is to be lowered, on the policy's graph or on that of the values."""
         return None
@@ -222,7 +225,8 @@ class PolicyRun(Run):
         scored_s = time.perf_counter() - began - sampled_s
         figures = self._figures(experience, rollouts, measured, returns)
         factor = self.schedule.factor(self.step) * BACK_OFF**self.backed_off
-        sums: dict[str, float] = {}
+        computed = sum(micro.batch.tokens.numel() for minibatch in minibatches for micro in minibatch)
+        sums: dict[str, float] = {"positions": computed}
         updates = 0
         for epoch in range(config.inner_epochs):
             if epoch:
@@ -235,6 +239,7 @@ class PolicyRun(Run):
             self.average.update()
         self.weights_changed()
         sums = self._sum(sums)
+        self.positions += round(sums.pop("positions"))
         count = max(sums.pop("tokens"), 1.0)
         figures |= {name: total / count for name, total in sums.items()}
         figures["ratio_variance"] = max(figures.pop("ratio_square") - figures["ratio"] ** 2, 0.0)
@@ -305,8 +310,6 @@ class PolicyRun(Run):
         valued = False
         # A step that is one update of one microbatch learns on the graphs that it was measured with.
         once = len(minibatches) == len(micros) == 1 and self.config.inner_epochs == 1
-        computed = sum(micro.batch.tokens.numel() for micro in micros)
-        self.positions += round(self._sum({"positions": computed})["positions"])
         for micro in micros:
             # With a graph, though it is dropped: without one a compiler makes another, whose bits differ.
             now = self.logprobs(micro)
@@ -319,7 +322,7 @@ class PolicyRun(Run):
                 values[micro.tokens] = found.detach()
                 valued = True
             if once:
-                self._graphs = now.logprobs, found
+                self._kept = Forward(now.logprobs, found)
         scores = self.networks.reward.scores(asked, rollouts.texts, micros, len(rollouts.lengths)).to(
             drawn.device
         )
@@ -351,16 +354,18 @@ class PolicyRun(Run):
         tokens = self._sum({"tokens": own_tokens})["tokens"]
         totals: dict[str, Tensor] = {}
         for micro in minibatch:
-            own, values = self._graphs or (self.logprobs(micro).logprobs, self.values(micro))
-            self._graphs = None
+            now = self._kept or Forward(self.logprobs(micro).logprobs, self.values(micro))
+            self._kept = None
             old = measured.logprobs[micro.tokens]
             weights = None
             if config.importance_cap:
                 drawn = measured.engine_logprobs[micro.tokens]
                 weights = importance_weights(old, drawn, cap=config.importance_cap)
-            parts = clipped_policy_loss(own, old, advantages[micro.tokens], clip=config.clip, weights=weights)
+            parts = clipped_policy_loss(
+                now.logprobs, old, advantages[micro.tokens], clip=config.clip, weights=weights
+            )
             loss, metrics = parts.loss_sum, {"policy_loss": parts.loss_sum, **parts.metrics}
-            further = self.further_loss(micro, own, values, measured, returns)
+            further = self.further_loss(micro, now, measured, returns)
             if further is not None:
                 loss, metrics = loss + further.loss_sum, metrics | further.metrics
             loss.backward()  # type: ignore[no-untyped-call]
@@ -488,10 +493,8 @@ class PolicyRun(Run):
     def _look(self) -> tuple[Tensor, list[dict[str, Any]], dict[str, float]]:
         """Scores of answers to the held-out prompts by the judge, the best and the worst of them, and figures
         of all: how good they truly are, where the prompts come with checks. Nothing learns from that."""
-        seen: list[_Look | None] = [None] * len(self.heldout)
-        for rank, found in enumerate(self.world.gather(self._own_look())):
-            seen[rank :: self.world.size] = found
-        looks = [look for look in seen if look is not None]
+        shares, size = self.world.gather(self._own_look()), self.world.size
+        looks = [shares[i % size][i // size] for i in range(len(self.heldout))]
         scores = torch.tensor([look.score for look in looks])
         order = scores.argsort().tolist()
         shown = [

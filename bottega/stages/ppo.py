@@ -13,7 +13,7 @@ from bottega.model.decoder import Decoder
 from bottega.model.lora import merge_lora
 from bottega.model.scorer import PolicyWithValue, Scorer
 from bottega.stages.base import DataUse, StageConfig, StageInputs, StageResult, register
-from bottega.stages.policy import Measured, PolicyRun, read_samples
+from bottega.stages.policy import Forward, Measured, PolicyRun, read_samples
 from bottega.stages.policy_knobs import GroupConfig, GrpoConfig, PolicyConfig, PpoConfig
 from bottega.stages.policy_networks import Networks, hidden_of, networks_of
 from bottega.stages.prompts import Prompts, read_prompts
@@ -76,17 +76,12 @@ class PpoRun(PolicyRun):
         return scorer.rewards(hidden.reshape(-1, hidden.shape[-1]).index_select(0, micro.places))
 
     def further_loss(
-        self,
-        micro: Micro,
-        logprobs: Tensor,
-        values: Tensor | None,
-        measured: Measured,
-        returns: Tensor | None,
+        self, micro: Micro, now: Forward, measured: Measured, returns: Tensor | None
     ) -> LossParts | None:
         """The value loss."""
-        assert values is not None and measured.values is not None and returns is not None
+        assert now.values is not None and measured.values is not None and returns is not None
         parts = clipped_value_loss(
-            values, measured.values[micro.tokens], returns[micro.tokens], clip=self.config.value_clip
+            now.values, measured.values[micro.tokens], returns[micro.tokens], clip=self.config.value_clip
         )
         shared = isinstance(self.policy.model, PolicyWithValue)
         loss = parts.loss_sum * (2 * self.config.value_coef if shared else 1.0)
@@ -110,17 +105,12 @@ class GroupRun(PolicyRun):
         return found.reshape(-1).repeat_interleave(experience.lengths), None
 
     def further_loss(
-        self,
-        micro: Micro,
-        logprobs: Tensor,
-        values: Tensor | None,
-        measured: Measured,
-        returns: Tensor | None,
+        self, micro: Micro, now: Forward, measured: Measured, returns: Tensor | None
     ) -> LossParts | None:
         """Of GRPO, the KL to the reference (2402.03300, equation 4)."""
         if not isinstance(self.config, GrpoConfig) or not self.kl.coef:
             return None
-        behind = measured.ref_logprobs[micro.tokens] - logprobs
+        behind = measured.ref_logprobs[micro.tokens] - now.logprobs
         loss = self.kl.coef * (behind.exp() - behind - 1).sum()
         return LossParts(loss, torch.tensor(0.0), {"kl_loss": loss})
 

@@ -36,14 +36,6 @@ class Micro:
     answers: Tensor  # int64 [m], which of all answers
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A prompt with some of its answers, which stand in one row."""
-
-    judged: Judged
-    first: int  # which of all answers its first one is
-
-
 def cuts(prompt: int, answers: Sequence[int], row: int) -> list[tuple[int, int]]:
     """Where the answers of a prompt are parted, so that each part fits a row: as (from, to), by lengths."""
     ends, room = [0], row - (prompt - 1)
@@ -93,18 +85,17 @@ class Experience:
         self.lengths = torch.from_numpy(lengths).to(device)
         self.mask = torch.arange(max(1, int(lengths.max())), device=device) < self.lengths[:, None]
         self._starts = np.cumsum(lengths) - lengths  # of each answer among all tokens
-        self._parts: list[_Part] = []
-        self._parts_of: list[list[int]] = []  # of each prompt
+        self._judged: list[Judged] = []  # parts: a prompt with some of its answers, which stand in one row
+        self._parts_of: list[range] = []  # of each prompt
+        firsts: list[int] = []  # which of all answers the first one of each part is
         for i, prompt in enumerate(prompts):
-            own = lengths[i * self.n : (i + 1) * self.n].tolist()
-            parts = [
-                _Part(Judged.unranked(prompt, answers[i * self.n + a : i * self.n + b]), i * self.n + a)
-                for a, b in cuts(len(prompt), own, row)
-            ]
-            self._parts_of.append(list(range(len(self._parts), len(self._parts) + len(parts))))
-            self._parts += parts
-        self._firsts = np.array([part.first for part in self._parts], np.int64)
-        self._shared = np.array([len(part.judged.prompt) - 1 for part in self._parts], np.int64)
+            begun, own = i * self.n, len(firsts)
+            for a, b in cuts(len(prompt), lengths[begun : begun + self.n].tolist(), row):
+                self._judged.append(Judged.unranked(prompt, answers[begun + a : begun + b]))
+                firsts.append(begun + a)
+            self._parts_of.append(range(own, len(firsts)))
+        self._firsts = np.array(firsts, np.int64)
+        self._shared = np.array([len(one.prompt) - 1 for one in self._judged], np.int64)
 
     def minibatches(self, count: int, order: Sequence[int], world: World = ALONE) -> list[list[Micro]]:
         """The prompts, in this order, in so many parts of even size, each in microbatches.
@@ -118,7 +109,7 @@ class Experience:
         if not len(prompts):
             return []
         parts = np.array([part for i in prompts.tolist() for part in self._parts_of[i]], np.int64)
-        judged = [self._parts[part].judged for part in parts.tolist()]
+        judged = [self._judged[part] for part in parts.tolist()]
         plan = ComparisonPlan(judged, self._batch_tokens, seed=0, context=self._row, pad=self._pad)
         # As even as may be, so that the last is not mostly filler; few shapes, for a compiler's sake.
         even = -(-plan.num_rows // plan.steps)

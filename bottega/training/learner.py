@@ -42,9 +42,10 @@ class Learner:
     def __init__(
         self, model: Backbone, rates: Rates, dtype: torch.dtype, world: World, *, replicated: bool = False
     ) -> None:
-        self._clip_norm, self._world, self._replicated = rates.clip_norm, world, replicated
+        self._clip_norm = rates.clip_norm
+        self._shards, self._replicas = (ALONE, world) if replicated else (world, ALONE)
         model.train()
-        self.weights = MasterWeights(model, dtype, ALONE if replicated else world)
+        self.weights = MasterWeights(model, dtype, self._shards)
         self.optimizers = build_optimizers(
             self.weights.masters,
             optimizer=rates.optimizer,
@@ -72,17 +73,16 @@ class Learner:
 
     @torch.no_grad()
     def summed(self) -> list[Tensor]:
-        """The gradients of all microbatches, on the processes of replicas those of all of them."""
-        self.collect()
-        masters = self.weights.masters.values()
-        if self._replicated and self._world.size > 1:
-            for master in masters:  # a process may have had no microbatch
-                master.grad = torch.zeros_like(master) if master.grad is None else master.grad
-            grads = [p.grad for p in masters if p.grad is not None]
-            total = self._world.sum(torch.cat([grad.flatten() for grad in grads]))
-            parts = torch.split(total, [grad.numel() for grad in grads])
-            torch._foreach_copy_(grads, [p.view_as(g) for p, g in zip(parts, grads, strict=True)])
-        return self.collect()
+        """The gradients of all microbatches: of replicas, those of every process."""
+        if self._replicas.size == 1:
+            return self.collect()
+        for master in self.weights.masters.values():  # a process may have had no microbatch
+            master.grad = torch.zeros_like(master) if master.grad is None else master.grad
+        grads = self.collect()
+        total = self._replicas.sum(torch.cat([grad.flatten() for grad in grads]))
+        parts = torch.split(total, [grad.numel() for grad in grads])
+        torch._foreach_copy_(grads, [p.view_as(g) for p, g in zip(parts, grads, strict=True)])
+        return grads
 
     @torch.no_grad()
     def scale(self, grads: list[Tensor], weight: float, norm: float | None = None) -> float:
@@ -91,8 +91,7 @@ class Learner:
         ``norm`` is the sum's where it is known already. Returns the norm of the mean's before clipping.
         """
         # FSDP averages over the processes, and a mean over the global weight needs their sum.
-        averaged_over = 1 if self._replicated else self._world.size
-        scale = averaged_over / weight if weight else 0.0
+        scale = self._shards.size / weight if weight else 0.0
         norm = (gradient_norm(grads).item() if norm is None else norm) * scale
         if self._clip_norm and norm > self._clip_norm:
             scale *= self._clip_norm / norm

@@ -15,19 +15,10 @@ from safetensors.torch import load_file
 from bottega import stages
 from bottega.training.telemetry import read_metrics
 
-from .test_kill_and_resume import reward_model, spec_of
+from .test_kill_and_resume import SAMPLED, reward_model, spec_of
 from .workshop import SHAPE, Workshop, run_under_torchrun
 
-SAMPLED = {
-    "context": 64,
-    "max_new_tokens": 8,
-    "steps": 3,
-    "batch_prompts": 7,
-    "batch_tokens": 512,
-    "eval_prompts": 5,
-    "eval_every": 2,
-    "min_score_spread": 0.0,
-}
+UNEVEN = {**SAMPLED, "batch_tokens": 512, "steps": 3, "batch_prompts": 7, "eval_prompts": 5, "eval_every": 2}
 SMALL = {"context": 64, "batch_tokens": 512, "budget_tokens": 512 * 8, "optimizer": "adamw"}
 
 
@@ -81,7 +72,7 @@ def test_two_processes_sample_and_learn_as_one_does(
     stage_name: str, config: dict[str, Any], workshop: Workshop, base_model: Path, tmp_path: Path
 ) -> None:
     """Seven prompts in three parts: no process has as much as the other."""
-    stage, config = stages.get(stage_name), SAMPLED | config
+    stage, config = stages.get(stage_name), UNEVEN | config
     data = [workshop.dataset("rankings")]
     if "ptx_coef" in config:
         data.append(workshop.dataset("prose", role="replay"))
@@ -102,8 +93,8 @@ def test_two_processes_sample_and_learn_as_one_does(
         torch.testing.assert_close(weights[1][name], weights[0][name], rtol=0, atol=3e-5, msg=name)
     samples = [inputs.work / "train" / "samples.jsonl" for inputs in (one, two)]
     assert samples[1].read_text() == samples[0].read_text()
-    assert result.cost.steps == SAMPLED["steps"]
+    assert result.cost.steps == UNEVEN["steps"]
     shutil.rmtree(two.out)  # as if killed before the model was written: what both saved, one goes on from
-    assert stage.run(stage.Config.parse(config), two, 3).report["resumed_from"] == SAMPLED["steps"]
+    assert stage.run(stage.Config.parse(config), two, 3).report["resumed_from"] == UNEVEN["steps"]
     for name, tensor in load_file(two.out / "model.safetensors").items():
         assert torch.equal(tensor, weights[1][name]), name
