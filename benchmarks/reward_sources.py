@@ -90,13 +90,11 @@ def read(folder: Path, parent: Path) -> dict[str, Source]:
     return {name: Source(judged("train", i), judged("heldout", i)) for i, name in enumerate(SOURCES)}
 
 
-def agreement(judged: Sequence[Any], values: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    """The share of each prompt's pairs on which the better answer has the higher value; equal counts half."""
-    found = []
-    for one, value in zip(judged, values, strict=True):
-        above = (value[:, None] > value[None]) + 0.5 * (value[:, None] == value[None])
-        found.append(float((one.wins * above).sum()))
-    return np.array(found)
+def agreements(judged: Sequence[Any], values: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    """For each prompt, the share of its pairs on which the better answer has the higher value."""
+    from bottega.evals.rankings import agreement, by_prompt
+
+    return np.array(by_prompt(judged, map(agreement, judged, values)))
 
 
 def by_place(source: Source) -> NDArray[np.float64]:
@@ -104,9 +102,9 @@ def by_place(source: Source) -> NDArray[np.float64]:
     that of the verdict."""
     earlier = float(np.mean([np.triu(one.wins).sum() for one in source.train]))
     if earlier > 0.99:
-        return np.full(len(source.heldout), 0.5)
+        return agreements(source.heldout, [np.zeros(len(one.answers)) for one in source.heldout])
     sign = -1.0 if earlier > 0.5 else 1.0
-    return agreement(source.heldout, [sign * np.arange(len(one.answers)) for one in source.heldout])
+    return agreements(source.heldout, [sign * np.arange(len(one.answers)) for one in source.heldout])
 
 
 def by_length(source: Source) -> NDArray[np.float64]:
@@ -115,8 +113,8 @@ def by_length(source: Source) -> NDArray[np.float64]:
     def lengths(judged: Sequence[Any]) -> list[NDArray[Any]]:
         return [np.array([len(answer) for answer in one.answers]) for one in judged]
 
-    sign = 1 if agreement(source.train, lengths(source.train)).mean() > 0.5 else -1
-    return agreement(source.heldout, [sign * values for values in lengths(source.heldout)])
+    sign = 1 if agreements(source.train, lengths(source.train)).mean() > 0.5 else -1
+    return agreements(source.heldout, [sign * values for values in lengths(source.heldout)])
 
 
 def ours(parent: Path, folder: Path, sources: dict[str, Source]) -> dict[str, NDArray[np.float64]]:
@@ -144,7 +142,7 @@ def ours(parent: Path, folder: Path, sources: dict[str, Source]) -> dict[str, ND
 def by_source(
     sources: dict[str, Source], score: Callable[[list[Any]], list[NDArray[Any]]]
 ) -> dict[str, NDArray[np.float64]]:
-    return {name: agreement(one.heldout, score(one.heldout)) for name, one in sources.items()}
+    return {name: agreements(one.heldout, score(one.heldout)) for name, one in sources.items()}
 
 
 def trl(parent: Path, folder: Path, sources: dict[str, Source]) -> dict[str, NDArray[np.float64]]:
@@ -213,15 +211,16 @@ def pooled(accuracies: dict[str, NDArray[np.float64]]) -> float:
 
 
 def show(accuracies: dict[str, dict[str, NDArray[np.float64]]]) -> None:
-    """A row for each source; standard errors behind the accuracies."""
-    print(f"{'source':26s} {'n':>5s} " + " ".join(f"{name:>16s}" for name in accuracies))
+    """A row for each source; behind the accuracies standard errors, of prompts: the thousand pairs held out
+    of the debates are of a handful of topics."""
+    print(f"{'source':26s} {'prompts':>7s} " + " ".join(f"{name:>16s}" for name in accuracies))
     for source in (*SOURCES, "all"):
         columns = [
             np.concatenate(list(found.values())) if source == "all" else found[source]
             for found in accuracies.values()
         ]
         cells = [f"{100 * c.mean():7.1f} +- {100 * c.std() / math.sqrt(len(c)):4.1f}" for c in columns]
-        print(f"{source:26s} {len(columns[0]):5d} " + " ".join(f"{cell:>16s}" for cell in cells))
+        print(f"{source:26s} {len(columns[0]):7d} " + " ".join(f"{cell:>16s}" for cell in cells))
 
 
 if __name__ == "__main__":

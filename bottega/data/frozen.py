@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from bottega.data.dedup import ExactDuplicates, NearDuplicates, full_text, judgement
 from bottega.data.language import language
-from bottega.data.records import Document, Record
+from bottega.data.records import Document, Record, prompt_of
 from bottega.data.sources import (
     NothingLicensedError,
     ReadOptions,
@@ -34,7 +34,7 @@ from bottega.data.splits import content_key, key_is_heldout, text_key
 from bottega.data.stored import RecordWriter, body_of, read_stored
 from bottega.errors import UserError
 
-Dedup = Literal["none", "exact", "near"]
+Dedup = Literal["none", "exact", "near", "prompts"]
 Part = Literal["train", "heldout"]
 PARTS: tuple[Part, Part] = ("train", "heldout")
 _FORMAT = 1
@@ -308,8 +308,7 @@ class _Freezing:
             key = text_key(text)
             if self.progress and kept.report.records % 1000 == 0:
                 self.progress(spec.uri, kept.report.records)
-            judged = judgement(record)
-            if self.dedup != "none" and self.exact.add(text_key(f"{text}\n{judged}") if judged else key):
+            if self.dedup != "none" and self.exact.add(self._duplicate_key(record, text, key)):
                 kept.exact += 1
                 continue
             waiting.append((record, text, key))
@@ -319,6 +318,13 @@ class _Freezing:
                 waiting, held_chars = [], 0
         if waiting:
             self._sort_in(waiting, split, kept)
+
+    def _duplicate_key(self, record: Record, text: str, text_hash: bytes) -> bytes:
+        """What two records have in common where the second is left out."""
+        if self.dedup == "prompts" and (asked := prompt_of(record)):
+            return text_key("\n".join(message.content for message in asked))
+        judged = judgement(record)
+        return text_key(f"{text}\n{judged}") if judged else text_hash
 
     def _sort_in(self, batch: list[tuple[Record, str, bytes]], split: str, kept: _Kept) -> None:
         """Drop near duplicates and leaks, and write the rest to its side."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from hashlib import blake2b
 from typing import TypeVar
 
@@ -103,3 +104,18 @@ def evenly(items: Sequence[T], count: int) -> list[T]:
     if count >= len(items):
         return list(items)
     return [items[i * len(items) // count] for i in range(count)]
+
+
+def widely(items: Sequence[T], count: int, key: Callable[[T], Hashable]) -> list[T]:
+    """``count`` of the items in their order, of as many keys as there are: every key's first is taken before
+    any key's second. Those of one turn are spread evenly."""
+    seen: Counter[Hashable] = Counter()
+    turns: dict[int, list[int]] = {}
+    for place, item in enumerate(items):
+        name = key(item)
+        turns.setdefault(seen[name], []).append(place)
+        seen[name] += 1
+    chosen: list[int] = []
+    for _, places in sorted(turns.items()):
+        chosen += evenly(places, count - len(chosen))
+    return [items[place] for place in sorted(chosen)]

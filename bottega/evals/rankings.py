@@ -7,14 +7,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bottega.data.comparisons import UNKNOWN, Judged, JudgedCounts, encode_judged, ordered_pairs
 from bottega.data.records import Comparison, Ranking, Record
-from bottega.data.splits import evenly
+from bottega.data.splits import widely
 from bottega.errors import UserError
 from bottega.evals.score import Score, ratio_score
 from bottega.evals.scoring import score_answers
@@ -70,14 +70,14 @@ def of_labelers(records: Iterable[Record], labelers: frozenset[str], *, stranger
 def read_rankings(
     scorer: Scorer, tokenizer: Tokenizer, comparisons: Sequence[Comparison], context: int, cases: int
 ) -> Rankings:
-    """Score the answers of ``cases`` comparisons, spread evenly over those that say something. Raises
+    """Score the answers of ``cases`` comparisons that say something, of as many prompts as there are. Raises
     ``UserError`` where none can be read."""
     counts = JudgedCounts()
     read: list[tuple[Judged, NDArray[np.int64]]] = []
     for comparison in comparisons:
         for one in encode_judged(tokenizer, [comparison], context, counts):
             read.append((one, _gaps(comparison.rankings, len(comparison.answers))))
-    chosen = evenly(read, cases)
+    chosen = widely(read, cases, lambda one: one[0].prompt.tobytes())
     judged, gaps = [one for one, _ in chosen], [gap for _, gap in chosen]
     if not judged:
         raise UserError(f"there is no ranking to agree with; left out: {dict(counts.skipped) or 'nothing'}")
@@ -86,17 +86,14 @@ def read_rankings(
 
 def pair_accuracy(rankings: Rankings, *, name: str, seed: int) -> Score:
     """The share of untied pairs on which the better answer has the higher reward; every prompt weighs the
-    same, a pair of equal rewards counts half. Its floor is the better of two rules: the longer, the shorter.
+    same, whatever is said of it, a pair of equal rewards counts half. Its floor is the better of two rules:
+    the longer, the shorter.
 
     Details: the standard error, the accuracy by gap in rank, and by confidence how often it was right.
     """
-    agree = [
-        _agreement(one.wins, rewards) for one, rewards in zip(rankings.judged, rankings.rewards, strict=True)
-    ]
-    longer = [
-        _agreement(one.wins, np.array([len(answer) for answer in one.answers], np.float32))
-        for one in rankings.judged
-    ]
+    judged = rankings.judged
+    agree = by_prompt(judged, map(agreement, judged, rankings.rewards))
+    longer = by_prompt(judged, (agreement(one, np.array([*map(len, one.answers)])) for one in judged))
     details = {"standard_error": float(np.std(agree) / math.sqrt(len(agree)))}
     details |= _by_gap(rankings) | _by_confidence(rankings)
     share = float(np.mean(longer))
@@ -117,10 +114,11 @@ def pair_accuracy(rankings: Rankings, *, name: str, seed: int) -> Score:
 def brier(rankings: Rankings, *, name: str, seed: int) -> Score:
     """The mean squared distance of sigmoid(r_i - r_j) from who won; that of one who knows but how often pairs
     are won, which is half the time, is 0.25."""
-    losses = []
+    found = []
     for one, rewards in zip(rankings.judged, rankings.rewards, strict=True):
         likely = 1 / (1 + np.exp(-(rewards[:, None] - rewards[None]).astype(np.float64)))
-        losses.append(float((one.wins * (1 - likely) ** 2).sum()))
+        found.append(float((one.wins * (1 - likely) ** 2).sum()))
+    losses = by_prompt(rankings.judged, found)
     return ratio_score(
         name,
         losses,
@@ -135,9 +133,19 @@ def brier(rankings: Rankings, *, name: str, seed: int) -> Score:
     )
 
 
-def _agreement(wins: NDArray[np.float32], values: NDArray[np.float32]) -> float:
+def agreement(one: Judged, values: NDArray[Any]) -> float:
+    """The share of a comparison's pairs whose better answer has the higher value; equal ones count half."""
     above = (values[:, None] > values[None]) + 0.5 * (values[:, None] == values[None])
-    return float((wins * above).sum())
+    return float((one.wins * above).sum())
+
+
+def by_prompt(judged: Sequence[Judged], values: Iterable[float]) -> list[float]:
+    """The mean of what the comparisons of a prompt have, for every prompt: what is said of one prompt many
+    times over is one case, or the interval would be too narrow."""
+    found: dict[bytes, list[float]] = {}
+    for one, value in zip(judged, values, strict=True):
+        found.setdefault(one.prompt.tobytes(), []).append(value)
+    return [float(np.mean(of_one)) for of_one in found.values()]
 
 
 def _gaps(rankings: Sequence[Ranking], answers: int) -> NDArray[np.int64]:

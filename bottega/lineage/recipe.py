@@ -82,8 +82,9 @@ class DatasetSpec(_Frozen):
         min_length=1,
         description='what goes in: "school:prose-en", or a table with uri, records, weight and more',
     )
-    dedup: Literal["none", "exact", "near"] = Field(
-        default="exact", description="which duplicates are removed"
+    dedup: Literal["none", "exact", "near", "prompts"] = Field(
+        default="exact",
+        description="which duplicates are removed; `prompts` keeps one record for each prompt",
     )
     heldout: float = Field(
         default=0.01, ge=0.0, lt=1.0, description="the share of records kept out of training"

@@ -150,6 +150,23 @@ def test_duplicates_go_across_sources_and_near_ones_when_asked(tmp_path: Path) -
     }
 
 
+def test_of_records_that_ask_the_same_one_is_kept_when_asked(tmp_path: Path) -> None:
+    pairs = [{"prompt": f"{'Ban it?' if i < 5 else i}", "chosen": f"a{i}", "rejected": "b"} for i in range(8)]
+    talk = [{"prompt": text, "completion": "c"} for text in ("ban  it?", "new")]
+    uris = [
+        f"file:{write_jsonl(tmp_path / f'{name}.jsonl', [row | {'licence': 'MIT'} for row in rows])}"
+        for name, rows in (("pairs", pairs), ("talk", talk))
+    ]
+    for dedup, expected in (("exact", [(8, 0), (2, 0)]), ("prompts", [(4, 4), (1, 1)])):
+        manifest = freeze(
+            [SourceSpec(uri=uri) for uri in uris],
+            tmp_path / dedup,
+            ReadOptions(heldout_fraction=0),
+            dedup=dedup,  # type: ignore[arg-type]
+        )
+        assert [(one.records, one.exact_duplicates) for one in manifest.sources] == expected
+
+
 def test_two_verdicts_on_one_answer_are_both_kept(tmp_path: Path) -> None:
     rows = [
         {"prompt": "A?", "completion": "x", "label": label, "licence": "MIT"} for label in (True, False, True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +20,7 @@ from bottega.data.records import (
     Ranking,
     Rated,
 )
-from bottega.data.splits import content_key, evenly, is_heldout, key_is_heldout, normalised
+from bottega.data.splits import content_key, evenly, is_heldout, key_is_heldout, normalised, widely
 from tests.data.files import EVERYTHING, documents, read, write_jsonl
 
 TRICKY = st.text(
@@ -114,3 +115,16 @@ def test_evenly_keeps_the_order_and_reaches_over_all(items: list[int], count: in
     if count < len(items):
         gaps = {b - a for a, b in pairwise(chosen)}
         assert not gaps or max(gaps) - min(gaps) <= 1
+
+
+@given(st.lists(st.integers(0, 8), max_size=40), st.integers(0, 50))
+def test_widely_takes_every_key_before_any_twice(keys: list[int], count: int) -> None:
+    items = list(enumerate(keys))
+    chosen = widely(items, count, lambda item: item[1])
+    assert len(chosen) == min(count, len(items))
+    assert chosen == sorted(set(chosen))
+    taken, there = Counter(key for _, key in chosen), Counter(keys)
+    for one in there:  # a key is taken less often than another only where it has no more
+        assert all(taken[one] >= min(there[one], often - 1) for often in taken.values())
+    if len(there) == len(items):
+        assert chosen == evenly(items, count)

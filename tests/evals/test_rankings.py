@@ -19,9 +19,9 @@ from bottega.model.scorer import scorer_from
 ASKED = (Message("user", "which?"),)
 
 
-def judged(wins: list[list[float]], lengths: list[int]) -> Judged:
+def judged(wins: list[list[float]], lengths: list[int], prompt: int = 2) -> Judged:
     return Judged(
-        np.array([1, 2], np.int32),
+        np.array([1, prompt], np.int32),
         tuple(np.ones(n, np.int32) for n in lengths),
         np.array(wins, np.float32),
         np.full(len(lengths), np.nan, np.float32),
@@ -36,13 +36,35 @@ def rankings(*cases: tuple[Judged, list[float]]) -> Rankings:
 def test_agreement_is_over_untied_pairs_and_every_prompt_weighs_the_same() -> None:
     """CORRECTNESS 14: with its standard error and the accuracy by gap."""
     right = judged([[0, 1], [0, 0]], [3, 5])
-    half = judged([[0, 0.5, 0.5], [0, 0, 0], [0, 0, 0]], [4, 2, 9])
+    half = judged([[0, 0.5, 0.5], [0, 0, 0], [0, 0, 0]], [4, 2, 9], prompt=3)
     found = pair_accuracy(rankings((right, [2.0, 1.0]), (half, [1.0, 2.0, 0.0])), name="x", seed=0)
     assert found.value == pytest.approx((1 + 0.5) / 2)
     assert found.details["standard_error"] == pytest.approx(0.25 / math.sqrt(2))
     assert found.details["accuracy_gap_1"] == pytest.approx(2 / 3)
     longer = (0 + 0.5) / 2
     assert found.floors["length"] == pytest.approx(1 - longer)
+
+
+def test_a_prompt_judged_many_times_is_one_case() -> None:
+    """Or the interval would be as narrow as that of as many prompts."""
+    right, wrong = judged([[0, 1], [0, 0]], [1, 1]), judged([[0, 0], [1, 0]], [1, 1])
+    other = judged([[0, 1], [0, 0]], [1, 1], prompt=3)
+    some = rankings(*([(right, [1.0, 0.0])] * 3), (wrong, [1.0, 0.0]), (other, [1.0, 0.0]))
+    found = pair_accuracy(some, name="x", seed=0)
+    assert (found.n, found.value) == (2, (0.75 + 1) / 2)
+    assert found.floors["length"] == 0.5
+    sure, unsure = (1 - 1 / (1 + math.exp(-1))) ** 2, (1 / (1 + math.exp(-1))) ** 2
+    expected = ((3 * sure + unsure) / 4 + sure) / 2
+    assert brier(some, name="x", seed=0).value == pytest.approx(expected)
+
+
+def test_cases_are_of_as_many_prompts_as_there_are(tokenizer: Tokenizer, model: Decoder) -> None:
+    answers = tuple(Answer(Message("assistant", text)) for text in ("a", "b"))
+    asked = ["the same"] * 20 + ["b", "c", "d"]
+    some = [Comparison((Message("user", q),), answers, (Ranking("ann", ((0,), (1,))),)) for q in asked]
+    found = read_rankings(scorer_from(model, seed=0), tokenizer, some, 64, 5)
+    assert len(found.judged) == 5
+    assert len({one.prompt.tobytes() for one in found.judged}) == 4
 
 
 def test_cases_that_say_nothing_take_no_place_of_those_that_do(tokenizer: Tokenizer, model: Decoder) -> None:
@@ -63,7 +85,7 @@ def test_equal_rewards_are_half_an_agreement() -> None:
 
 def test_brier_is_the_squared_distance_from_who_won() -> None:
     """CORRECTNESS 14: by confidence bin."""
-    sure, wrong = judged([[0, 1], [0, 0]], [1, 1]), judged([[0, 0], [1, 0]], [1, 1])
+    sure, wrong = judged([[0, 1], [0, 0]], [1, 1]), judged([[0, 0], [1, 0]], [1, 1], prompt=3)
     found = brier(rankings((sure, [3.0, 0.0]), (wrong, [3.0, 0.0])), name="x", seed=0)
     p = 1 / (1 + math.exp(-3))
     assert found.value == pytest.approx(((1 - p) ** 2 + p**2) / 2)

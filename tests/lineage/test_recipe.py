@@ -166,7 +166,7 @@ def test_a_model_that_is_its_own_parent_is_a_cycle() -> None:
         ("vocab_size = 352", 'vocab_size = "many"', "(given: 'many')"),
         ("heldout = 0.1", "heldout = 1.5", "datasets.prose.heldout: input should be less than 1"),
         ("budget_tokens = 16384", "budget_tokens = 0", "models.davinci.budget_tokens: input should be greater than 0"),  # noqa: E501
-        ('dedup = "exact"', 'dedup = "some"', "datasets.prose.dedup: input should be 'none', 'exact' or 'near'"),  # noqa: E501
+        ('dedup = "exact"', 'dedup = "some"', "datasets.prose.dedup: input should be 'none', 'exact', 'near' or 'prompts'"),  # noqa: E501
         ('role = "model"', 'role = "boss"', "input should be 'model', 'control' or 'base'"),
         ("[datasets.prose]", "[datasets.prose]\nuri = 3", "datasets.prose.uri: unknown key"),
         ('["code", {', '["code", { sources = ["file:x"],', "no source of the dataset 'prose' is called 'file:x'"),  # noqa: E501
