@@ -220,7 +220,7 @@ def _win_rate(name: str, what: str, subject: Subject, options: EvalOptions) -> S
     scorers = [load_scorer(options.models[one], dtype=weight.dtype, device=weight.device) for one in judges]
     if dataset_of(name) is None:
         tasks = _of_family(what, TASKS)
-        prompts = [p for task in tasks for p in TASKS[task].cases(world(options.world_seed), options.cases)]
+        prompts = [p for task in tasks for p in TASKS[task].asked(world(options.world_seed), options.cases)]
     else:
         prompts = _heldout_prompts(name, what, options)
     return win_rate(
@@ -607,7 +607,7 @@ def _of_task(name: str, subject: Subject, options: EvalOptions) -> tuple[EvalTas
     from bottega.data.school.registry import TASKS, world
 
     task = TASKS[name]
-    cases = task.cases(world(options.world_seed), options.cases)
+    cases = task.asked(world(options.world_seed), options.cases)
     return task, cases, task.mode if task.mode != "chat" or subject.chat else "plain"
 
 
@@ -631,7 +631,7 @@ def _task_floors(task_name: str, world_seed: int, cases: int) -> Mapping[str, fl
     from bottega.data.school.registry import TASKS, world
 
     task = TASKS[task_name]
-    return floors(task, world(world_seed), task.cases(world(world_seed), cases))
+    return floors(task, world(world_seed), task.asked(world(world_seed), cases))
 
 
 def _exact(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from bottega.data.records import Prompt, Record
+from bottega.data.records import Message, Prompt, Record
 from bottega.data.school.world import Language as Language
 from bottega.data.school.world import Split, World
 from bottega.errors import UserError
@@ -62,6 +62,14 @@ class EvalTask:
     floor_examples: FloorExamples | None = None  # None: no floor but zero (programs)
     stop: str = "\n"  # where a completion ends; a blank line where an answer spans lines
     programs: bool = False  # the answers are programs, judged by their tests
+
+    def asked(self, world: World, count: int) -> list[Prompt]:
+        """The first ``count`` cases that differ, among twice as many: a prompt asked again is answered the
+        same, and is no second case."""
+        found: dict[tuple[Message, ...], Prompt] = {}
+        for case in self.cases(world, 2 * count):
+            found.setdefault(case.messages, case)
+        return list(found.values())[:count]
 
 
 PARTS: dict[str, Part] = {}

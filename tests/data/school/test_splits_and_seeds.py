@@ -202,3 +202,18 @@ def test_items_are_made_fast_enough(name: str) -> None:
             part.item(home, "train", i)
         best = max(best, 300 / (time.process_time() - began))
     assert best > 1500, f"{best:.0f} items a second"  # 3,000 and more where the core is one's own
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_no_prompt_is_two_cases(name: str) -> None:
+    asked = TASKS[name].asked(world(3), 100)
+    assert len({case.messages for case in asked}) == len(asked)
+    assert len(asked) == 100 or name.startswith("persona")
+    assert asked[0] == TASKS[name].cases(world(3), 1)[0]
+
+
+def test_persona_has_fewer_prompts_than_are_wanted() -> None:
+    """What the test above is about: these once were 300 cases."""
+    cases, asked = (getattr(TASKS["persona-en"], way)(world(3), 300) for way in ("cases", "asked"))
+    assert len(cases) == 300
+    assert len(asked) < 150
