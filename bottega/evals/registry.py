@@ -71,7 +71,7 @@ KINDS = (
         "balanced-accuracy",
     ),
 )
-EDITION = 2  # raised when the same cases come to be scored otherwise
+EDITION = 3  # raised when other cases are asked, or the same come to be scored otherwise
 COPYING = "copying"  # the one that is of nothing
 _PASS_AT = re.compile(r"pass@(\d{1,3})")
 _SHOTS = re.compile(r"shots-(\d{1,2})")
