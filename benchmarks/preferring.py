@@ -94,10 +94,17 @@ class _Steps:
     """A plan of one packed batch for each step's comparisons, all of one shape."""
 
     def __init__(self, steps: list[list[Any]], plan: Any) -> None:
-        from bottega.data.judged import row_length
+        from bottega.data.judged import row_and_strip
 
-        row = row_length(max(one.size for judged in steps for one in judged))
-        self._plans = [plan(judged, 1 << 30, seed=0, context=row) for judged in steps]
+        row, strip = row_and_strip([one for judged in steps for one in judged])
+
+        def plans(row: int) -> list[Any]:
+            return [plan(judged, 1 << 30, seed=0, context=row, strip=strip) for judged in steps]
+
+        self._plans = plans(row)
+        while strip < row and any(one.num_rows > 1 for one in self._plans):
+            row += strip
+            self._plans = plans(row)
         rows = max(one.num_rows for one in self._plans)
         for one in self._plans:
             one.batch_rows = rows

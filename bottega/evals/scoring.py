@@ -43,6 +43,7 @@ def score_answers(
         )
         hidden = scorer(tokens, positions, segments, branches=branches)
         ends, items = batch.extra["ends"], batch.extra["item"]
+        hidden = hidden.view(len(ends), -1, hidden.shape[-1])
         rows, places = np.nonzero(ends >= 0)
         at = hidden[torch.from_numpy(rows).to(device), torch.from_numpy(ends[rows, places]).to(device)]
         values = scorer.rewards(at).cpu().numpy()

@@ -110,16 +110,17 @@ class PreferenceData:
         self, config: PreferenceConfig, tokenizer: Tokenizer, seed: int
     ) -> tuple[ComparisonPlan, ComparisonPlan | None]:
         """The rows to train on and those held out, of one length."""
-        from bottega.data.judged import ComparisonPlan, row_length
+        from bottega.data.judged import ComparisonPlan, row_and_strip
 
-        row = row_length(max(one.size for one in (*self.train, *self.heldout)))
+        row, strip = row_and_strip((*self.train, *self.heldout))
         pad = tokenizer.require("eot") if tokenizer.pad is None else tokenizer.pad
         plan = ComparisonPlan(
-            self.train, config.batch_tokens, seed, epochs=config.epochs, context=row, pad=pad
+            self.train, config.batch_tokens, seed, epochs=config.epochs, context=row, strip=strip, pad=pad
         )
         if not self.heldout:
             return plan, None
-        return plan, ComparisonPlan(self.heldout, config.batch_tokens, 0, context=row, pad=pad)
+        heldout = ComparisonPlan(self.heldout, config.batch_tokens, 0, context=row, strip=strip, pad=pad)
+        return plan, heldout
 
     def report(self, plan: ComparisonPlan) -> dict[str, Any]:
         """What was learnt from, for the card."""

@@ -67,7 +67,7 @@ def answer_logprobs(model: Decoder, batch: TensorBatch, *, mean: bool = False) -
     answer = extra["answer"].reshape(-1)
     places = answer.nonzero().squeeze(1)
     found = token_logprobs(model, hidden, batch.targets, places).logprobs
-    which = places // batch.tokens.shape[1] * A + answer[places].long() - 1
+    which = places // (batch.tokens.numel() // B) * A + answer[places].long() - 1
     sums = found.new_zeros(B * A).index_add(0, which, found).view(B, A)
     if not mean:
         return sums

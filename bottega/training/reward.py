@@ -39,6 +39,8 @@ def reward_modelling(scorer: Scorer, batch: TensorBatch) -> LossParts:
 
 
 def _at(hidden: Tensor, columns: Tensor) -> Tensor:
-    """hidden [B, S, D] at columns [B, A]; -1 gives whatever stands first, for the caller to leave out."""
+    """hidden [B, S, D], or its strips, at columns [B, A]; -1 gives whatever stands first, for the caller to
+    leave out."""
+    hidden = hidden.view(len(columns), -1, hidden.shape[-1])
     index = columns.clamp(min=0)[..., None].expand(-1, -1, hidden.shape[-1])
     return hidden.gather(1, index)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bottega.data.chat import encode_chat
 from bottega.data.comparisons import Judged, JudgedCounts, encode_answer, encode_judged, ordered_pairs
-from bottega.data.judged import ComparisonPlan, row_length
+from bottega.data.judged import LONGEST_WHOLE, ComparisonPlan, row_and_strip, row_length
 from bottega.data.records import Answer, Comparison, Message, Origin, Ranking, Rated
 from bottega.data.tokenizer import Tokenizer
 from bottega.errors import UserError
@@ -137,10 +137,10 @@ _LENGTHS = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None)
-@given(_LENGTHS, st.sampled_from([1, 256, 1024]), st.integers(0, 3))
+@settings(max_examples=100, deadline=None)
+@given(_LENGTHS, st.sampled_from([1, 256, 1024]), st.integers(0, 3), st.sampled_from([0, 48, 64]))
 def test_every_comparison_is_read_once_an_epoch_whole_and_by_its_own_positions(
-    lengths: list[tuple[int, list[int]]], batch_tokens: int, seed: int
+    lengths: list[tuple[int, list[int]]], batch_tokens: int, seed: int, strip: int
 ) -> None:
     draw = np.random.default_rng(seed)
     judged = [
@@ -152,15 +152,22 @@ def test_every_comparison_is_read_once_an_epoch_whole_and_by_its_own_positions(
         )
         for prompt, answers in lengths
     ]
-    plan = ComparisonPlan(judged, batch_tokens, seed, epochs=2.0)
+    context = strip * 5 or None  # each of at most five answers has a strip where it needs one
+    plan = ComparisonPlan(judged, batch_tokens, seed, epochs=2.0, context=context, strip=strip or None)
+    strip = plan.strip
     seen: list[int] = []
     for step in range(plan.steps):
         batch = plan.batch(step)
         extra = batch.extra
-        for b, a in zip(*np.nonzero(extra["ends"] >= 0), strict=True):
-            end, start, item = extra["ends"][b, a], extra["prompt_ends"][b, a], extra["item"][b, a]
+        assert batch.tokens.shape == extra["answer"].shape == (plan.tokens_per_step // strip, strip)
+        for row, a in zip(*np.nonzero(extra["ends"] >= 0), strict=True):
+            ends = extra["ends"][row, a], extra["prompt_ends"][row, a]
+            item = extra["item"][row, a]
+            b = row * (plan.context // strip) + ends[0] // strip
+            assert ends[0] // strip == ends[1] // strip
+            end, start = ends[0] % strip, ends[1] % strip
             one = judged[item]
-            inside = (batch.segments[b] == batch.segments[b, end]) & (np.arange(plan.context) <= end)
+            inside = (batch.segments[b] == batch.segments[b, end]) & (np.arange(strip) <= end)
             inside &= (extra["branches"][b] == 0) | (extra["branches"][b] == extra["branches"][b, end])
             nth = int(extra["branches"][b, end]) - 1
             assert batch.tokens[b][inside].tolist() == [*one.prompt.tolist(), *one.answers[nth].tolist()]
@@ -169,6 +176,36 @@ def test_every_comparison_is_read_once_an_epoch_whole_and_by_its_own_positions(
             assert (extra["answer"][b] == a + 1).sum() == len(one.answers[nth])
             seen.append(int(item))
     assert sorted(seen) == sorted(i for i, one in enumerate(judged) for _ in range(2 * len(one.answers)))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 300), st.lists(st.integers(0, 400), min_size=2, max_size=9)),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_long_rows_are_read_in_strips_where_that_costs_less(lengths: list[tuple[int, list[int]]]) -> None:
+    judged = [Judged.unranked([1] * prompt, [[1] * n for n in answers]) for prompt, answers in lengths]
+    row, strip = row_and_strip(judged)
+    plan = ComparisonPlan(judged, 1, 0)
+    assert (plan.context, plan.strip) == (row, strip)
+    assert strip >= max(one.longest for one in judged)
+    assert not row % strip
+    if max(one.size for one in judged) <= LONGEST_WHOLE:
+        assert row == strip == row_length(max(one.size for one in judged))
+    else:
+        whole = row_length(max(one.size for one in judged))
+        in_one = ComparisonPlan(judged, 1, 0, context=whole)
+        cost, cost_in_one = (p.num_rows * p.context * (1 + p.strip / 1024) for p in (plan, in_one))
+        assert cost <= cost_in_one
+
+
+def test_answers_that_no_row_holds_in_one_piece_are_read_in_strips() -> None:
+    judged = [Judged.unranked([1] * 100, [[1] * 1100] * 9)]
+    assert judged[0].size > 8192
+    assert ComparisonPlan(judged, 8192, 0).batch(0).tokens.shape == (9, 2048)
 
 
 def test_rows_have_few_lengths_and_what_fits_none_is_refused() -> None:

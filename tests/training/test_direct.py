@@ -53,20 +53,21 @@ def alone(model: Decoder, one: Judged, *, mean: bool = False) -> Tensor:
     return torch.stack(found)
 
 
-def packed(judged: list[Judged]) -> TensorBatch:
-    plan = ComparisonPlan(judged, batch_tokens=100_000, seed=0)
+def packed(judged: list[Judged], strip: int | None = None) -> TensorBatch:
+    plan = ComparisonPlan(judged, batch_tokens=100_000, seed=0, context=strip and 9 * strip, strip=strip)
     assert plan.steps == 1
     return TensorBatch.of(plan.batch(0), torch.device("cpu"))
 
 
+@pytest.mark.parametrize("strip", [None, 16], ids=["whole", "in strips"])
 @pytest.mark.parametrize(
     "goal", [Goal(beta=0.3), Goal(beta=0.3, label_smoothing=0.1), Goal("ipo", beta=0.3)], ids=repr
 )
-def test_loss_and_gradients_are_those_of_a_loop_over_pairs(goal: Goal) -> None:
+def test_loss_and_gradients_are_those_of_a_loop_over_pairs(goal: Goal, strip: int | None) -> None:
     """CORRECTNESS 32."""
     policy, plain, reference = tiny_decoder(seed=1), tiny_decoder(seed=1), tiny_decoder(seed=2)
     judged = some(3)
-    parts = DirectPreference(goal, reference)(policy, packed(judged))
+    parts = DirectPreference(goal, reference)(policy, packed(judged, strip))
     (parts.loss_sum / parts.weight).backward()
 
     total = torch.zeros(())

@@ -58,8 +58,9 @@ def alone(scorer: Scorer, one: Judged) -> tuple[Tensor, Tensor]:
     return scores, offset
 
 
+@pytest.mark.parametrize("strip", [None, 32], ids=["whole", "in strips"])
 @pytest.mark.parametrize("ratings", [False, True], ids=["comparisons", "with ratings"])
-def test_loss_and_gradients_are_those_of_a_loop_over_pairs(ratings: bool) -> None:
+def test_loss_and_gradients_are_those_of_a_loop_over_pairs(ratings: bool, strip: int | None) -> None:
     """CORRECTNESS 13."""
     packed = scorer_from(tiny_decoder(), seed=1, offset=ratings)
     if packed.offset is not None:
@@ -68,7 +69,7 @@ def test_loss_and_gradients_are_those_of_a_loop_over_pairs(ratings: bool) -> Non
     if packed.offset is not None and plain.offset is not None:
         plain.offset.weight.data.copy_(packed.offset.weight)
     data = some(3, ratings=ratings)
-    plan = ComparisonPlan(data, batch_tokens=100_000, seed=0)
+    plan = ComparisonPlan(data, batch_tokens=100_000, seed=0, context=strip and 9 * strip, strip=strip)
     found = reward_modelling(packed, TensorBatch.of(plan.batch(0), torch.device("cpu")))
     (found.loss_sum / found.weight).backward()
 
@@ -97,6 +98,21 @@ def test_scores_do_not_depend_on_what_shares_their_row() -> None:
     for one, scores in zip(data, score_answers(scorer, data, batch_tokens=300), strict=True):
         expected = alone(scorer, one)[0] - 0.5
         np.testing.assert_allclose(scores, expected.detach().numpy(), atol=1e-5)
+
+
+def test_scores_of_rows_read_in_strips_are_those_of_each_answer_alone() -> None:
+    scorer = scorer_from(tiny_decoder(), seed=1)
+    draw = np.random.default_rng(5)
+    data = [
+        Judged.unranked(
+            draw.integers(1, VOCABULARY, 9).tolist(),
+            [draw.integers(1, VOCABULARY, n).tolist() for n in draw.integers(100, 300, answers)],
+        )
+        for answers in (9, 2, 7, 8)
+    ]
+    assert ComparisonPlan(data, 8192, 0).strip < max(one.size for one in data)
+    for one, scores in zip(data, score_answers(scorer, data), strict=True):
+        np.testing.assert_allclose(scores, alone(scorer, one)[0].detach().numpy(), atol=1e-5)
 
 
 def test_a_reward_model_learns_whom_its_labelers_prefer(tmp_path: Path) -> None:
