@@ -249,9 +249,8 @@ def _heldout_prompts(name: str, what: str, options: EvalOptions) -> list[Prompt]
         )
     dataset, _, uri = what.partition("/")
     records = FrozenDataset(options.datasets[dataset]).records("heldout", source=uri or None)
-    asked = {
-        prompt_of(record): record.origin for record in records
-    }  # each once: to the same, the same is said
+    # Each once: to the same prompt the same is answered.
+    asked = {prompt_of(record): record.origin for record in records}
     return evenly([Prompt(m, Check("no-refusal"), origin) for m, origin in asked.items() if m], options.cases)
 
 
