@@ -182,6 +182,18 @@ class Overview:
         speed = speed * min(busy, unbuilt) / paced if paced else self._measured
         return left / speed if speed > 0 and left > 0 else None
 
+    def _time_left(self) -> str:
+        """ "" before anything is known; a floor while something waits whose work is not counted in tokens."""
+        seconds = self._seconds_left()
+        if not seconds:
+            return ""
+        uncounted = any(
+            line.state in ("waiting", "running") and not line.budget
+            for node, line in self._lines.items()
+            if node.kind == "model" or isinstance(self.recipe.datasets.get(node.name), CollectedSpec)
+        )
+        return f"{'more than' if uncounted else 'about'} {duration(seconds)}"
+
     def _report_lines(self) -> None:
         while not self._stop.wait(LINE_EVERY_S):
             for node, line in list(self._lines.items()):
@@ -189,8 +201,8 @@ class Overview:
                     self._print(f"  {node.name}: {answers}")
                 pace = _pace_of(line)
                 if pace:
-                    left = self._seconds_left()
-                    whole = f"; the family about {duration(left)}" if left else ""
+                    left = self._time_left()
+                    whole = f"; the family {left}" if left else ""
                     self._print(
                         f"  {node.name}: {quantity(pace.tokens)} of {quantity(line.budget)} tokens, "
                         f"loss {pace.loss:.3f}, {pace.tokens_per_s:,.0f} tokens/s{whole}"
@@ -215,10 +227,9 @@ class Overview:
         material = [line for node, line in self._lines.items() if node.kind != "model"]
         settled = sum(line.state in ("built", "found") for line in material)
         head = Text(self.recipe.info.title.en or self.recipe.name, style="bold")
-        left = self._seconds_left()
         head.append(f" · {duration(time.monotonic() - self._begun)} so far", style="dim")
-        if left:
-            head.append(f", about {duration(left)} left", style="dim")
+        if left := self._time_left():
+            head.append(f", {left} left", style="dim")
         below = Text(f"data and tokenizers {settled}/{len(material)}", style="dim")
         for node, line in self._lines.items():
             if node.kind != "model" and line.state == "running":

@@ -110,6 +110,18 @@ def test_the_live_overview_shows_done_running_and_waiting_with_time_left(tmp_pat
     assert "about 22 s left" in shown  # (3 x 8192 - 2048) / 1024
 
 
+def test_time_left_is_a_floor_while_a_stage_waits_whose_tokens_nobody_knows(tmp_path: Path) -> None:
+    overview, console = planned(load("school"))
+    overview.begin(Node("model", "davinci"), running(tmp_path, 2048))
+    console.print(overview._render())
+    assert " so far, more than " in console.file.getvalue()  # type: ignore[attr-defined]
+    for node in overview._lines:
+        if node not in (Node("model", "davinci"), Node("model", "gpt-1-base")):
+            overview.done(node, "")
+    console.print(overview._render())
+    assert " so far, about " in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_time_left_counts_with_a_model_that_has_no_pace_yet(tmp_path: Path) -> None:
     overview, _ = planned(RECIPE)
     overview.found(DAVINCI)
