@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +80,19 @@ def draw_family(recipe: Recipe, found: list[Member], path: Path) -> None:
 
 
 def layout(found: list[Member]) -> dict[str, Box]:
-    """A place for every card: children beside their first parent, to the right of all, none overlapping."""
+    """A place for every card."""
+    heights = {member.name: card_height(member) for member in found}
+    return {
+        name: Box(MARGIN + column * (CARD_WIDTH + GAP_X), MARGIN + TITLE + top, heights[name])
+        for name, (column, top) in arrange(found, heights, GAP_Y).items()
+    }
+
+
+def arrange(
+    found: Sequence[Member], heights: Mapping[str, float], gap: float
+) -> dict[str, tuple[int, float]]:
+    """The column and the top of every card: children beside their first parent, to the right of all, none
+    overlapping. The highest stands at 0."""
     children: dict[str | None, list[Member]] = {}
     for member in found:
         children.setdefault(member.spec.parent[0] if member.spec.parent else None, []).append(member)
@@ -90,7 +102,6 @@ def layout(found: list[Member]) -> dict[str, Box]:
         """One beyond the parent that stands farthest to the right."""
         return max((column(parent) + 1 for parent in specs[name].parent if parent in specs), default=0)
 
-    heights = {member.name: card_height(member) for member in found}
     columns = {name: column(name) for name in specs}
 
     def stacked(groups: Iterable[dict[str, float]]) -> dict[str, float]:
@@ -99,7 +110,7 @@ def layout(found: list[Member]) -> dict[str, Box]:
         for group in groups:
             drop = max(
                 (
-                    tops[above] + heights[above] + GAP_Y - top
+                    tops[above] + heights[above] + gap - top
                     for name, top in group.items()
                     for above in tops
                     if columns[above] == columns[name]
@@ -117,11 +128,8 @@ def layout(found: list[Member]) -> dict[str, Box]:
         return {member.name: (sum(middles) / len(middles) if middles else own / 2) - own / 2, **tops}
 
     tops = stacked(map(group, children.get(None, [])))
-    down = MARGIN + TITLE - min(tops.values())
-    return {
-        name: Box(MARGIN + columns[name] * (CARD_WIDTH + GAP_X), top + down, heights[name])
-        for name, top in tops.items()
-    }
+    highest = min(tops.values(), default=0.0)
+    return {name: (columns[name], top - highest) for name, top in tops.items()}
 
 
 def card_height(member: Member) -> float:

@@ -13,11 +13,12 @@ from bottega.evals.scoreboard import short_name
 from bottega.lineage.card import Card, now, own_version
 from bottega.lineage.family import Member, scoreboard
 from bottega.lineage.home import write_text
+from bottega.lineage.picture import arrange
 from bottega.lineage.readme import duration, number, quantity
 from bottega.lineage.recipe import Recipe
 
 # Pixels of the tree.
-NODE_WIDTH, NODE_HEIGHT, GAP_X, GAP_Y = 252, 66, 40, 14
+NODE_WIDTH, NODE_HEIGHT, GAP_X, GAP_Y = 226, 66, 20, 14
 _UNITS = {
     "accuracy": ("% right, higher is better", "正确率（%），越高越好"),
     "bits/byte": ("bits a byte, lower is better", "每字节比特数，越低越好"),
@@ -58,32 +59,11 @@ def write_report(
 
 
 def _tree(found: Sequence[Member]) -> dict[str, Any]:
-    """Where every model stands: a column to the right of its first parent, a row of its own for each leaf."""
-    children: dict[str, list[Member]] = {}
-    roots = []
-    for member in found:
-        if member.spec.parent:
-            children.setdefault(member.spec.parent[0], []).append(member)
-        else:
-            roots.append(member)
-    places: dict[str, tuple[int, float]] = {}
-    rows = 0
-
-    def place(member: Member, depth: int) -> float:
-        nonlocal rows
-        below = [place(child, depth + 1) for child in children.get(member.name, ())]
-        if below:
-            row = (below[0] + below[-1]) / 2
-        else:
-            row, rows = float(rows), rows + 1
-        places[member.name] = (depth, row)
-        return row
-
-    for root in roots:
-        place(root, 0)
+    """Where every model stands, in pixels, as in the picture of the family."""
+    heights = {member.name: float(NODE_HEIGHT) for member in found}
     at = {
-        name: (depth * (NODE_WIDTH + GAP_X), row * (NODE_HEIGHT + GAP_Y))
-        for name, (depth, row) in places.items()
+        name: (column * (NODE_WIDTH + GAP_X), top)
+        for name, (column, top) in arrange(found, heights, GAP_Y).items()
     }
     edges = []
     for member in found:
