@@ -202,6 +202,7 @@ def _register(language: Language) -> None:
                 f"the next line of a list after {shots} examples, {spoken}",
                 cases,
                 floor_examples,
+                aligned=True,
             )
         )
 

@@ -62,10 +62,13 @@ class EvalTask:
     floor_examples: FloorExamples | None = None  # None: no floor but zero (programs)
     stop: str = "\n"  # where a completion ends; a blank line where an answer spans lines
     programs: bool = False  # the answers are programs, judged by their tests
+    aligned: bool = False  # case i asks the same as case i of a task of other shots: none is left out
 
     def asked(self, world: World, count: int) -> list[Prompt]:
         """The first ``count`` cases that differ, among twice as many: a prompt asked again is answered the
         same, and is no second case."""
+        if self.aligned:
+            return self.cases(world, count)
         found: dict[tuple[Message, ...], Prompt] = {}
         for case in self.cases(world, 2 * count):
             found.setdefault(case.messages, case)
