@@ -48,7 +48,11 @@ class Judged:
     @property
     def size(self) -> int:
         """Positions in a row: the prompt but for its last token, which begins every answer."""
-        return len(self.prompt) - 1 + sum(1 + len(answer) for answer in self.answers)
+        return self.size_with(range(len(self.answers)))
+
+    def size_with(self, answers: Sequence[int]) -> int:
+        """The same with some of the answers, by their numbers."""
+        return len(self.prompt) - 1 + sum(1 + len(self.answers[k]) for k in answers)
 
 
 @dataclass

@@ -23,8 +23,7 @@ from bottega.errors import UserError
 
 ROWS = (128, 256, 512, 1024, 2048, 4096, 8192)  # lengths of rows: few shapes, few compilations
 LONGEST_WHOLE = 1024  # rows up to this are never read in strips
-_OPEN = 32  # rows that are looked at for room
-_TRIED = 256  # comparisons by which the length of strips is chosen
+_TOGETHER = 256  # comparisons that are packed into strips together; by as many the strips are chosen
 _STEP = 128  # of the lengths of strips that attention takes in pieces
 
 
@@ -73,11 +72,13 @@ class ComparisonPlan(StepPlan):
         self.strip = strip or context
         super().__init__(context, max(1, batch_tokens // context))
         order = np.random.default_rng(seed).permutation(len(judged))
-        pack = _whole if self.strip == context else _in_strips
-        self._rows = pack(judged, context, self.strip, order)
+        if self.strip == context:
+            self._rows = _whole(judged, context, order)
+        else:
+            self._rows = _in_strips(judged, context, self.strip, order)
         self._seed, self._pad = seed, pad
         parts = [(judged[item], part) for row in self._rows for item, of_one in row for part in of_one]
-        filled = sum(_size(one, part.answers) for one, part in parts)
+        filled = sum(one.size_with(part.answers) for one, part in parts)
         self.fill = filled / (self.num_rows * context)
         most = max(sum(len(judged[item].answers) for item, _ in row) for row in self._rows)
         self.most_answers = -(-most // 8) * 8
@@ -120,7 +121,7 @@ class ComparisonPlan(StepPlan):
             K, shared = len(one.answers), len(one.prompt) - 1
             for part in parts:
                 column = part.column
-                stop = column + _size(one, part.answers)
+                stop = column + one.size_with(part.answers)
                 batch.tokens[b, column : column + shared] = one.prompt[:-1]
                 batch.positions[b, column : column + shared] = np.arange(shared)
                 batch.segments[b, column:stop] = segment
@@ -180,16 +181,22 @@ def row_and_strip(judged: Sequence[Judged]) -> tuple[int, int]:
     whole = max(one.size for one in judged)
     if whole <= LONGEST_WHOLE:
         return row_length(whole), row_length(whole)
-    some = judged[:_TRIED]
+    some = judged[:_TOGETHER]
     order = np.arange(len(some))
     found: dict[float, tuple[int, int]] = {}
     if whole <= ROWS[-1]:
         row = row_length(whole)
-        found[len(_whole(some, row, row, order)) * row * (1 + row / 1024)] = (row, row)
+        found[len(_whole(some, row, order)) * row * (1 + row / 1024)] = (row, row)
     for strip in _strips(max(one.longest for one in judged)):
-        row = strip * max(len(_fitted([strip] * len(one.answers), one)) for one in judged)
+        row = _strips_for(some, strip)
         found.setdefault(len(_in_strips(some, row, strip, order)) * row * (1 + strip / 1024), (row, strip))
-    return found[min(found)]
+    _, strip = found[min(found)]
+    return _strips_for(judged, strip), strip
+
+
+def _strips_for(judged: Sequence[Judged], strip: int) -> int:
+    """Positions of as many strips as any of these needs."""
+    return strip * max(len(_fitted([strip] * len(one.answers), one)) for one in judged)
 
 
 def _strips(longest: int) -> Sequence[int]:
@@ -198,23 +205,7 @@ def _strips(longest: int) -> Sequence[int]:
     return range(least, LONGEST_WHOLE + 1, _STEP) or ROWS[ROWS.index(row_length(longest)) :]
 
 
-def cuts(prompt: int, answers: Sequence[int], row: int) -> list[tuple[int, int]]:
-    """Where the answers of a prompt are parted, so that each part fits a row: as (from, to), by lengths."""
-    ends, room = [0], row - (prompt - 1)
-    for i, length in enumerate(answers):
-        if length + 1 > room and i > ends[-1]:
-            ends.append(i)
-            room = row - (prompt - 1)
-        room -= length + 1
-    return list(pairwise([*ends, len(answers)]))
-
-
-def _size(one: Judged, answers: Sequence[int]) -> int:
-    """Positions of a prompt with some of its answers."""
-    return len(one.prompt) - 1 + sum(1 + len(one.answers[k]) for k in answers)
-
-
-def _whole(judged: Sequence[Judged], row: int, strip: int, order: NDArray[np.int64]) -> list[_Row]:
+def _whole(judged: Sequence[Judged], row: int, order: NDArray[np.int64]) -> list[_Row]:
     """Every comparison in one part, packed best-fit."""
     sizes = np.array([one.size for one in judged], np.int64)
     items, ends = pack_best_fit(sizes, row, order)
@@ -229,24 +220,28 @@ def _whole(judged: Sequence[Judged], row: int, strip: int, order: NDArray[np.int
 
 
 def _in_strips(judged: Sequence[Judged], row: int, strip: int, order: NDArray[np.int64]) -> list[_Row]:
-    """Every comparison in as many parts as it needs strips, all in one row; the largest first, each in the
-    first of the rows begun last that has room."""
-    rows: list[_Row] = []
-    rooms: list[list[int]] = []  # of the strips of each row
-    for item in sorted(order.tolist(), key=lambda item: -judged[item].size):
-        one = judged[item]
-        tried = ((n, _fitted(rooms[n], one)) for n in range(max(0, len(rows) - _OPEN), len(rows)))
-        n, parts = next(((n, parts) for n, parts in tried if parts), (len(rows), {}))
-        if not parts:
-            rows.append([])
-            rooms.append([strip] * (row // strip))
-            parts = _fitted(rooms[n], one)
-        placed = []
-        for which, answers in sorted(parts.items()):
-            placed.append(_Part(sorted(answers), (which + 1) * strip - rooms[n][which]))
-            rooms[n][which] -= _size(one, answers)
-        rows[n].append((item, placed))
-    return rows
+    """Every comparison in as many parts as it needs strips, all in one row: of some comparisons at a time the
+    largest first, each in the first row with room."""
+    found: list[_Row] = []
+    for first in range(0, len(order), _TOGETHER):
+        some = order[first : first + _TOGETHER].tolist()
+        rows: list[_Row] = []
+        rooms: list[list[int]] = []  # of the strips of each row
+        for item in sorted(some, key=lambda item: -judged[item].size):
+            one = judged[item]
+            tried = ((n, _fitted(room, one)) for n, room in enumerate(rooms))
+            n, parts = next(((n, parts) for n, parts in tried if parts), (len(rows), {}))
+            if not parts:
+                rows.append([])
+                rooms.append([strip] * (row // strip))
+                parts = _fitted(rooms[n], one)
+            placed = []
+            for which, answers in sorted(parts.items()):
+                placed.append(_Part(sorted(answers), (which + 1) * strip - rooms[n][which]))
+                rooms[n][which] -= one.size_with(answers)
+            rows[n].append((item, placed))
+        found += rows
+    return found
 
 
 def _fitted(room: Sequence[int], one: Judged) -> dict[int, list[int]]:

@@ -183,7 +183,7 @@ class Overview:
         return left / speed if speed > 0 and left > 0 else None
 
     def _time_left(self) -> str:
-        """ "" before anything is known; a floor while something waits whose work is not counted in tokens."""
+        """Empty before anything is known; a floor while work waits that is not counted in tokens."""
         seconds = self._seconds_left()
         if not seconds:
             return ""

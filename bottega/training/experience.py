@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from bottega.data.bestfit import pack_best_fit
 from bottega.data.comparisons import Judged
-from bottega.data.judged import ROWS, ComparisonPlan, cuts, row_length
+from bottega.data.judged import ROWS, ComparisonPlan, row_length
 from bottega.training.distributed import ALONE, World
 from bottega.training.objective import TensorBatch
 
@@ -33,6 +34,17 @@ class Micro:
     tokens: Tensor  # int64 [n], which of all tokens, flat
     ends: Tensor  # int64 [m], flat into B x S: the last token of each answer
     answers: Tensor  # int64 [m], which of all answers
+
+
+def cuts(prompt: int, answers: Sequence[int], row: int) -> list[tuple[int, int]]:
+    """Where the answers of a prompt are parted, so that each part fits a row: as (from, to), by lengths."""
+    ends, room = [0], row - (prompt - 1)
+    for i, length in enumerate(answers):
+        if length + 1 > room and i > ends[-1]:
+            ends.append(i)
+            room = row - (prompt - 1)
+        room -= length + 1
+    return list(pairwise([*ends, len(answers)]))
 
 
 def row_for(prompts: Sequence[int], n: int, longest: int) -> int:

@@ -202,6 +202,18 @@ def test_long_rows_are_read_in_strips_where_that_costs_less(lengths: list[tuple[
         assert cost <= cost_in_one
 
 
+def test_strips_of_many_comparisons_are_as_full_as_those_of_few() -> None:
+    """Once the largest of all came first, and the room they left was out of sight when the small ones came."""
+    draw = np.random.default_rng(0)
+    judged = [
+        Judged.unranked([1] * 50, [[1] * int(n) for n in draw.integers(20, 400, 6)]) for _ in range(3000)
+    ]
+    few, many = (ComparisonPlan(some, 8192, 0) for some in (judged[:64], judged))
+    assert many.strip < many.context
+    assert many.fill > 0.85
+    assert many.fill > few.fill - 0.02
+
+
 def test_answers_that_no_row_holds_in_one_piece_are_read_in_strips() -> None:
     judged = [Judged.unranked([1] * 100, [[1] * 1100] * 9)]
     assert judged[0].size > 8192
