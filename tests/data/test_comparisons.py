@@ -203,7 +203,7 @@ def test_long_rows_are_read_in_strips_where_that_costs_less(lengths: list[tuple[
 
 
 def test_strips_of_many_comparisons_are_as_full_as_those_of_few() -> None:
-    """Once the largest of all came first, and the room they left was out of sight when the small ones came."""
+    """Once the largest came first of all, and the room they left was forgotten when small ones came."""
     draw = np.random.default_rng(0)
     judged = [
         Judged.unranked([1] * 50, [[1] * int(n) for n in draw.integers(20, 400, 6)]) for _ in range(3000)
