@@ -200,7 +200,12 @@ def finish(
         metrics=metrics,
         curves=run_folder(inputs) / "metrics.jsonl",
         data=data,
-        report=report | {"stopped_early": trained.stopped_early, "resumed_from": trained.resumed_from},
+        report=report
+        | {
+            "stopped_early": trained.stopped_early,
+            "resumed_from": trained.resumed_from,
+            "notes": [*trained.notes, *report.get("notes", [])],
+        },
     )
 
 

@@ -11,6 +11,7 @@ import math
 import random
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,7 +35,7 @@ from bottega.training.kl_control import KLControl
 from bottega.training.learner import Learner
 from bottega.training.policy_loss import clipped_policy_loss, importance_weights
 from bottega.training.schedule import Schedule
-from bottega.training.telemetry import Telemetry
+from bottega.training.telemetry import Telemetry, keep_steps, read_metrics
 from bottega.training.token_logprobs import TokenLogprobs
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ SLOTS = 64  # answers sampled at once
 BACK_OFF = 0.5  # the rate's factor after each time that a policy ran away; the price of KL rises by as much
 MOST_BACK_OFFS = 3  # then training ends
 SHOWN = 2  # best and worst answers kept at every look at the held-out prompts
+EVEN = 0.5  # how often the weights before the first step are preferred to themselves
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class PolicyRun(Run):
                 "a prompt; raise it, or start fewer"
             )
         self._trained = learners
+        self._samples = run_dir / "samples.jsonl"
         self._seed = cadence.seed
         tokenizer = networks.tokenizer
         self._pad = tokenizer.require("eot") if tokenizer.pad is None else tokenizer.pad
@@ -153,7 +156,11 @@ class PolicyRun(Run):
         )
         self.kl = KLControl(config.kl_coef, config.kl_target, config.kl_horizon)
         limits = Limits(
-            config.max_kl, config.min_entropy, config.min_score_spread, max_growth=config.max_growth
+            config.max_kl,
+            config.min_entropy,
+            config.min_score_spread,
+            config.min_ended,
+            config.max_growth,
         )
         self.guard = Guard(limits)
         self.first_length: float | None = None  # of the answers, on average, in the first step
@@ -161,7 +168,8 @@ class PolicyRun(Run):
         self.tokens = 0  # of answers, so far
         self.positions = 0  # computed by every network, filler included
         self.base_scores: list[float] | None = None  # of the held-out prompts, before the first step
-        self.best_preference, self.best_step = -math.inf, 0
+        self.best_preference, self.best_step = EVEN, 0
+        self.notes: list[str] = []  # what the user must know of the run
         self._kept: Forward | None = None  # of the measurement, where a step learns on that
 
     # ---------------------------------------------------------------- what a method decides
@@ -205,9 +213,9 @@ class PolicyRun(Run):
     def one_step(self) -> None:
         """Sample, score, learn."""
         if self.base_scores is None:
+            self._samples.unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
             self.base_scores = self._look()[0].tolist() if self.heldout else []
-            if self._backs_off:
-                self._keep()
+            self._keep()
         began = time.perf_counter()
         config = self.config
         every = self._asked()
@@ -477,7 +485,7 @@ class PolicyRun(Run):
 
     def _back_off(self) -> None:
         """Go back to the best weights, at half the rate and twice the price of KL."""
-        step = self.return_to_best()
+        self.return_to_best(self.best_step)
         for learner in self._trained.values():
             learner.optimizers.forget()
         self.weights_changed()
@@ -485,15 +493,29 @@ class PolicyRun(Run):
         self.kl.coef /= BACK_OFF
         self.guard.strikes = {}
         self.telemetry.message(
-            f"step {self.step}: {self.ended}. Back to the weights of step {step}, at {BACK_OFF:g} of the "
-            f"rate, with kl_coef {self.kl.coef:g}."
+            f"step {self.step}: {self.ended}. Back to the weights of step {self.best_step}, at {BACK_OFF:g} "
+            f"of the rate, with kl_coef {self.kl.coef:g}."
         )
         self.ended = ""
+
+    @contextmanager
+    def _as_kept(self) -> Iterator[None]:
+        """Inside, the policy has the weights that would be kept now: the average, where there is one."""
+        if self.average is None:
+            yield
+            return
+        now = {name: tensor.clone() for name, tensor in self.policy.state()[0].items()}
+        self.policy.put_back(self.average.weights)
+        self.weights_changed()
+        yield
+        self.policy.put_back(now)
+        self.weights_changed()
 
     def _look(self) -> tuple[Tensor, list[dict[str, Any]], dict[str, float]]:
         """Scores of answers to the held-out prompts by the judge, the best and the worst of them, and figures
         of all: how good they truly are, where the prompts come with checks. Nothing learns from that."""
-        shares, size = self.world.gather(self._own_look()), self.world.size
+        with self._as_kept():
+            shares, size = self.world.gather(self._own_look()), self.world.size
         looks = [shares[i % size][i // size] for i in range(len(self.heldout))]
         scores = torch.tensor([look.score for look in looks])
         order = scores.argsort().tolist()
@@ -537,7 +559,7 @@ class PolicyRun(Run):
         before = torch.tensor(self.base_scores)
         preference = float((scores > before).float().mean() + 0.5 * (scores == before).float().mean())
         if self.world.is_first:
-            with (self.run_dir / "samples.jsonl").open("a", encoding="utf-8") as file:
+            with self._samples.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in shown)
         if preference > self.best_preference:
             self.best_preference, self.best_step = preference, self.step
@@ -554,7 +576,7 @@ class PolicyRun(Run):
             "first_length": self.first_length,
             "backed_off": self.backed_off,
             "base_scores": self.base_scores,
-            "best": [self.best_preference, self.best_step] if self.best_step else None,
+            "best": [self.best_preference, self.best_step],
         }
 
     def put_back(self, state: dict[str, Any]) -> None:
@@ -563,31 +585,44 @@ class PolicyRun(Run):
         self.kl.coef = state["kl_coef"]
         self.guard.strikes, self.base_scores = state["strikes"], state["base_scores"]
         self.first_length, self.backed_off = state["first_length"], state["backed_off"]
-        if state["best"] is not None:
-            self.best_preference, self.best_step = state["best"]
+        self.best_preference, self.best_step = state["best"]
         self.weights_changed()
+        if self.world.is_first and self._samples.exists():
+            keep_steps(self._samples, self.step)
+
+    @property
+    def kept_step(self) -> int:
+        """The step whose weights are the outcome."""
+        return self.best_step if self.heldout or self.ended else self.step
+
+    def _why_kept(self) -> str:
+        if not self.heldout:
+            return "no prompts are held out to tell a better step: the weights are those before the first"
+        if not self.best_step:
+            return (
+                "at no look were the held-out answers preferred to those before the first step: the weights "
+                "are those before it. Lower the learning rate, raise kl_coef, or look more often (eval_every)"
+            )
+        return (
+            f"the answers of step {self.best_step} are preferred most ({self.best_preference:.0%} of "
+            "held-out prompts): its weights are kept"
+        )
 
     def finish(self) -> None:
         """Put the weights that are to be kept into the networks: the best of those looked at, averaged where
-        that was asked for."""
-        if self.best_step and self.best_step != self.step:
-            self.return_to_best()
-            self.telemetry.message(
-                f"the answers of step {self.best_step} are preferred most "
-                f"({self.best_preference:.0%} of held-out prompts): its weights are kept."
-            )
+        that was asked for. Where nothing was looked at, the last, or after a runaway the first."""
+        if self.ended:
+            self.notes.append(f"ended at step {self.step} of {self.total_steps}: {self.ended}")
+        if self.kept_step != self.step:
+            self.return_to_best(self.kept_step)
+            why = self._why_kept()
+            self.notes.append(why)
+            self.telemetry.message(f"{why}.")
         if self.average is not None:
             self.policy.put_back(self.average.weights)
         for learner in self._trained.values():
             learner.weights.write_back()
 
-
-def read_samples(run_dir: Path, last_step: int) -> Iterator[dict[str, Any]]:
-    """What was answered at set steps, each line once however often the run was resumed."""
-    file = run_dir / "samples.jsonl"
-    if not file.exists():
-        return
-    for line in dict.fromkeys(file.read_text(encoding="utf-8").splitlines()):
-        row = json.loads(line)
-        if row["step"] <= last_step:
-            yield row
+    def samples(self) -> list[dict[str, Any]]:
+        """What was answered at set steps."""
+        return read_metrics(self._samples)

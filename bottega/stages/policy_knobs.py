@@ -64,7 +64,11 @@ class PolicyConfig(OptimizerConfig):
     )
     ptx_tokens: int = Field(4096, gt=0, description="tokens of that text in every update")
     ema_decay: float = Field(
-        0.0, ge=0, lt=1, description="the model is the moving average of the steps' weights; 0: the last"
+        0.0,
+        ge=0,
+        lt=1,
+        description="the model is the moving average of the steps' weights, and looks are at it; 0: those of "
+        "a step",
     )
     importance_cap: float = Field(
         0.0,
@@ -77,11 +81,17 @@ class PolicyConfig(OptimizerConfig):
         "weights are trained and the reference is a second network",
     )
     eval_prompts: int = Field(
-        64, ge=0, description="held-out prompts by which the best step is told; 0: the last step is kept"
+        64,
+        ge=0,
+        description="held-out prompts by which the best step is told, the beginning among them; 0: the last "
+        "step is kept",
     )
     eval_every: int = Field(10, gt=0, description="steps from one look at the held-out prompts to the next")
     max_kl: float = Field(
-        50.0, ge=0, description="KL an answer at which training ends, with the best weights so far; 0: never"
+        50.0,
+        ge=0,
+        description="KL an answer at which training ends, with the best weights so far, if need be those it "
+        "began with; 0: never",
     )
     min_entropy: float = Field(
         0.02, ge=0, description="nats a token below which training ends likewise; 0: never"
@@ -91,6 +101,12 @@ class PolicyConfig(OptimizerConfig):
         ge=0,
         description="mean length of the answers, by that of the first step, at which training ends likewise; "
         "0: never",
+    )
+    min_ended: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the answers that end, below which training ends likewise; 0: never",
     )
     on_runaway: Literal["stop", "back-off"] = Field(
         "stop",

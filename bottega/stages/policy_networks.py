@@ -94,7 +94,9 @@ def networks_of(config: PolicyConfig, inputs: StageInputs, seed: int, stage: str
         raise UserError(
             f"{inputs.out.name}: value = shared learns the whole trunk, lora adapters alone; choose one"
         )
-    learns = policy_with_value(model, scorers[0]) if shares and scorers else model
+    learns = (
+        policy_with_value(model, scorers[0] if scorers else scorer_from(model, seed)) if shares else model
+    )
     rates = Rates(config.optimizer, config.lr, config.muon_lr, config.weight_decay, config.clip_norm)
     flops = config.steps * config.batch_prompts * config.answers_per_prompt * config.context
     compiled, _ = should_compile(
@@ -125,7 +127,7 @@ def networks_of(config: PolicyConfig, inputs: StageInputs, seed: int, stage: str
         device=device,
         precision=precision,
         compiled=compiled,
-        judged_apart=len(rewards) > 1,
+        judged_apart=len(scorers) > 1 and inputs.parents[2].resolve() != inputs.parents[1].resolve(),
         world=world,
     )
 

@@ -13,7 +13,7 @@ from bottega.model.decoder import Decoder
 from bottega.model.lora import merge_lora
 from bottega.model.scorer import PolicyWithValue, Scorer
 from bottega.stages.base import DataUse, StageConfig, StageInputs, StageResult, register
-from bottega.stages.policy import Forward, Measured, PolicyRun, read_samples
+from bottega.stages.policy import Forward, Measured, PolicyRun
 from bottega.stages.policy_knobs import GroupConfig, GrpoConfig, PolicyConfig, PpoConfig
 from bottega.stages.policy_networks import Networks, hidden_of, networks_of
 from bottega.stages.prompts import Prompts, read_prompts
@@ -241,22 +241,23 @@ def _account(
         heldout_loss=None,
         resumed_from=resumed_from,
         stopped_early=run.step < run.total_steps,
-        best_step=run.best_step or None,
+        best_step=run.kept_step if run.heldout else None,
+        notes=tuple(run.notes),
         precision=networks.precision,
         compiled=networks.compiled,
     )
     by = "a reward model that training did not use" if networks.judged_apart else "the training reward itself"
     report = {
         **asked.report,
-        "kept_step": run.best_step or run.step,
+        "kept_step": run.kept_step,
         "judged_by": by,
         "ended": run.ended,
-        "samples": list(read_samples(run.run_dir, run.step)),
+        "samples": run.samples(),
     }
     result = finish(model, networks.tokenizer, trained, inputs, data=use, report=report)
     metrics = {name: result.metrics[name] for name in ("tokens_per_s", "parameters")}
     metrics |= {name: recent(name) for name in ("score", "kl", "length", "ended", "entropy")}
-    if run.best_step:
+    if run.heldout:
         metrics["heldout_preference"] = run.best_preference
     return replace(result, metrics=metrics)
 

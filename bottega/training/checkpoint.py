@@ -97,12 +97,13 @@ class Checkpoints:
         if failed:
             raise failure or OSError("another process could not write its part")
 
-    def newest(self, *, restore_random: bool = True) -> Checkpoint | None:
-        """The newest checkpoint that is whole, None where there is none. Damaged ones are reported.
+    def newest(self, *, last: int | None = None, restore_random: bool = True) -> Checkpoint | None:
+        """The newest checkpoint that is whole, of no later step than ``last``; None where there is none.
+        Damaged ones are reported.
 
         The random state is put back where it was, unless ``restore_random`` is False.
         """
-        steps = self._steps()
+        steps = [step for step in self._steps() if last is None or step <= last]
         for step in reversed(steps):
             folder = self.folder / f"step-{step:08d}"
             try:

@@ -87,7 +87,7 @@ class Run(ABC):
         self.telemetry.start(self.total_steps, self.step)
         saved_at, last_saved = time.monotonic(), self.step
         out_of_time = False
-        while self.step < self.total_steps and not out_of_time:
+        while self.step < self.total_steps and not out_of_time and not self.ended:
             self.one_step()
             if self.ended:
                 break
@@ -113,7 +113,7 @@ class Run(ABC):
             own_weights, own_optimizer = learner.state()
             weights |= _named(own_weights, name)
             optimizer |= _named(own_optimizer, name)
-        state = {"seconds": self.seconds, **self.state()}
+        state = {"seconds": self.seconds, "ended": self.ended, **self.state()}
         self.checkpoints.save(Checkpoint(self.step, weights, optimizer, state))
 
     def save_best(self) -> None:
@@ -123,13 +123,13 @@ class Run(ABC):
             weights |= _named(learner.state()[0], name)
         self.best.save(Checkpoint(self.step, weights, {}, {}))
 
-    def return_to_best(self) -> int:
-        """Put back the weights that were kept as the best; the step they are of."""
-        found = self.best.newest(restore_random=False)
+    def return_to_best(self, step: int) -> None:
+        """Put back the weights that were kept as the best, of ``step``: a run that was killed may have kept
+        those of a later one, which it has yet to reach again."""
+        found = self.best.newest(last=step, restore_random=False)
         assert found is not None, "something was kept as the best"
         for name, learner in self.learners.items():
             learner.put_back(_own(found.weights, name))
-        return found.step
 
     def _resume(self) -> int | None:
         found = self.checkpoints.newest()
@@ -138,6 +138,7 @@ class Run(ABC):
         for name, learner in self.learners.items():
             learner.put_back(_own(found.weights, name), _own(found.optimizer, name))
         self.step, self.seconds = found.step, found.state["seconds"]
+        self.ended = found.state.get("ended", "")
         self.put_back(found.state)
         self.telemetry.message(f"going on from the checkpoint of step {found.step}")
         return found.step

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 LEAST_FACTOR = 0.1  # of one step, which would else turn the coefficient round where the horizon is short
 MOST_ERROR = 0.2  # by which one step may take the KL to be off its target, as a share
 
@@ -15,7 +17,7 @@ class KLControl:
 
     def update(self, kl: float, answers: int) -> None:
         """``answers`` were sampled, whose mean KL was ``kl``."""
-        if not self._target:
+        if not self._target or not math.isfinite(kl):
             return
         error = min(max(kl / self._target - 1, -MOST_ERROR), MOST_ERROR)
         self.coef *= max(1 + error * answers / self._horizon, LEAST_FACTOR)

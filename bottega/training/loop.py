@@ -86,6 +86,7 @@ class TrainResult:
     resumed_from: int | None  # step of the checkpoint
     stopped_early: bool
     best_step: int | None  # whose weights they are, where the best were kept and not the last
+    notes: tuple[str, ...]  # what the user must know of it
     precision: Precision
     compiled: bool
 
@@ -172,9 +173,12 @@ class _Run(Run):
         super().__init__({"": self.learner}, total_steps, identity, run_dir, config, telemetry, world)
         self.best_loss, self.best_step = math.inf, 0
         self.recent: list[float] = []  # the last losses, for a final loss that one batch does not decide
+        self.notes: list[str] = []
 
     def go(self, stop: StopRequest, *, resume: bool) -> TrainResult:
         resumed_from = self.run(stop, resume=resume)
+        if self.ended:
+            self.notes.append(self.ended)
         heldout = self._evaluate() if self.heldout is not None else None
         if heldout is not None and self.config.keep_best:
             heldout = self._best_of(heldout)
@@ -189,6 +193,7 @@ class _Run(Run):
             resumed_from=resumed_from,
             stopped_early=self.step < self.total_steps,
             best_step=self.best_step if self.config.keep_best else None,
+            notes=tuple(self.notes),
             precision=self.precision,
             compiled=self.compiled,
         )
@@ -251,15 +256,21 @@ class _Run(Run):
 
     def _best_of(self, last_loss: float) -> float:
         """Put back the weights of the lowest held-out loss, unless the last are no worse; that loss."""
+        if not (self.best_step or math.isfinite(last_loss)):
+            raise UserError(
+                f"the held-out loss is {last_loss} after step {self.step} and was never a number: there are "
+                "no weights to keep. Lower the learning rate, or mend the data."
+            )
         if last_loss <= self.best_loss:
             self.best_loss, self.best_step = last_loss, self.step
             return last_loss
-        self.return_to_best()
-        self.telemetry.message(
+        self.return_to_best(self.best_step)
+        self.notes.append(
             f"the held-out loss was lowest at step {self.best_step} ({self.best_loss:.4f}) and ended at "
             f"{last_loss:.4f}: the weights of step {self.best_step} are kept. A lower learning rate or fewer "
-            "passes over the data would end nearer to them."
+            "passes over the data would end nearer to them"
         )
+        self.telemetry.message(f"{self.notes[-1]}.")
         return self.best_loss
 
     @torch.no_grad()

@@ -125,9 +125,10 @@ class Optimizers:
             self.parts[part].state[p][entry] = value.to(p.device)
 
     def forget(self) -> None:
-        """Begin anew: no moments, no count of steps."""
+        """Begin anew: no moments, no count of steps, no gradient that waits."""
         for part in self.parts.values():
             part.state.clear()
+        self.zero_grad()
 
     def zero_grad(self) -> None:
         """Drop all gradients."""

@@ -44,6 +44,29 @@ def base_model(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> 
     return inputs.out
 
 
+@pytest.fixture(scope="session")
+def reward_model(workshop: Workshop, base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    stage = stages.get("reward")
+    inputs = workshop.inputs(
+        tmp_path_factory.mktemp("reward"), workshop.dataset("rankings"), parent=base_model
+    )
+    stage.run(stage.Config.parse({"context": 64, "batch_tokens": 512, "epochs": 4.0}), inputs, 0)
+    return inputs.out
+
+
+@pytest.fixture(scope="session")
+def policy(workshop: Workshop, base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model that answers, and mostly knows where to end."""
+    stage = stages.get("sft")
+    inputs = workshop.inputs(tmp_path_factory.mktemp("policy"), workshop.dataset("talks"), parent=base_model)
+    stage.run(
+        stage.Config.parse({"context": 64, "batch_tokens": 512, "budget_tokens": 512 * 60, "lr": 3e-3}),
+        inputs,
+        0,
+    )
+    return inputs.out
+
+
 @pytest.fixture
 def losses() -> Callable[[Path], list[float]]:
     def read(curves: Path) -> list[float]:

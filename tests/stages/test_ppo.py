@@ -49,29 +49,6 @@ LOGGED = {  # CORRECTNESS 28
 }
 
 
-@pytest.fixture(scope="session")
-def reward_model(workshop: Workshop, base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    stage = stages.get("reward")
-    inputs = workshop.inputs(
-        tmp_path_factory.mktemp("reward"), workshop.dataset("rankings"), parent=base_model
-    )
-    stage.run(stage.Config.parse({"context": 64, "batch_tokens": 512, "epochs": 4.0}), inputs, 0)
-    return inputs.out
-
-
-@pytest.fixture(scope="session")
-def policy(workshop: Workshop, base_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model that answers, and mostly knows where to end."""
-    stage = stages.get("sft")
-    inputs = workshop.inputs(tmp_path_factory.mktemp("policy"), workshop.dataset("talks"), parent=base_model)
-    stage.run(
-        stage.Config.parse({"context": 64, "batch_tokens": 512, "budget_tokens": 512 * 60, "lr": 3e-3}),
-        inputs,
-        0,
-    )
-    return inputs.out
-
-
 def inputs_of(workshop: Workshop, where: Path, *parents: Path, replay: bool = False) -> StageInputs:
     data = [workshop.dataset("rankings")]
     if replay:
@@ -360,7 +337,8 @@ def test_pretraining_text_is_mixed_into_every_update_and_a_coefficient_near_noth
     made = {}
     for name, coef in (("plain", 0.0), ("whisper", 1e-30), ("mixed", 1.0)):
         inputs = inputs_of(workshop, tmp_path / name, *parents, replay=coef > 0)
-        result = run("ppo", {"ptx_coef": coef, "ptx_tokens": 128, "lr": 1e-3}, inputs)
+        knobs = {"ptx_coef": coef, "ptx_tokens": 128, "lr": 1e-3, "eval_prompts": 0}
+        result = run("ppo", knobs, inputs)
         made[name] = weights(inputs.out)
         assert all(("ptx_loss" in row) == (coef > 0) for row in read_metrics(result.curves))
     assert all(torch.equal(p, made["plain"][name]) for name, p in made["whisper"].items())
@@ -372,7 +350,8 @@ def test_adapters_are_trained_against_the_policy_without_them(
 ) -> None:
     inputs = inputs_of(workshop, tmp_path, policy, reward_model)
     lora = {"rank": 4, "alpha": 8.0}
-    rows = read_metrics(run("ppo", {"lora": lora, "lr": 1e-2, "steps": 4}, inputs).curves)
+    knobs = {"lora": lora, "lr": 1e-2, "steps": 4, "eval_prompts": 0}
+    rows = read_metrics(run("ppo", knobs, inputs).curves)
     assert rows[0]["kl"] == 0 and rows[0]["ratio"] == 1
     assert any(row["kl"] != 0 for row in rows[1:])
     before, after = weights(policy), weights(inputs.out)
@@ -430,7 +409,8 @@ def test_a_rate_far_too_high_ends_with_the_reason_and_the_best_weights(
     rows = read_metrics(result.curves)
     looked = {row["step"]: row["heldout_preference"] for row in rows if "heldout_preference" in row}
     kept = result.report["kept_step"]
-    assert looked[kept] == max(looked.values())
+    assert ({0: 0.5} | looked)[kept] == max(0.5, *looked.values())
+    assert any(result.report["ended"] in note for note in result.report["notes"])
     assert all(p.isfinite().all() for p in weights(inputs.out).values())
 
 
@@ -541,16 +521,6 @@ def test_a_reward_model_of_another_tokenizer_is_refused(
     Tokenizer.train(["another text altogether, with other words in it"] * 30, 285).save(other)
     with pytest.raises(UserError, match="has another tokenizer than the policy"):
         run("ppo", {}, inputs_of(workshop, tmp_path, policy, other))
-
-
-def test_a_judge_that_training_does_not_use_is_named_as_such(
-    workshop: Workshop, policy: Path, reward_model: Path, tmp_path: Path
-) -> None:
-    """CORRECTNESS 35."""
-    alone = run("ppo", {}, inputs_of(workshop, tmp_path / "a", policy, reward_model))
-    judged = run("ppo", {}, inputs_of(workshop, tmp_path / "b", policy, reward_model, reward_model))
-    assert alone.report["judged_by"] == "the training reward itself"
-    assert judged.report["judged_by"] == "a reward model that training did not use"
 
 
 def test_verifiable_rewards_come_from_the_prompts_checks(
