@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +87,7 @@ def encode_judged(
         answers = record.answers if isinstance(record, Comparison) else (record.answer,)
         wins, ratings = np.zeros((len(answers),) * 2, np.float32), np.full(len(answers), np.nan, np.float32)
         if isinstance(record, Comparison):
-            if reason := _unusable(record):
+            if reason := unusable(record):
                 counts.skipped[reason] += 1
                 continue
             wins = _wins(record, reliability or {})
@@ -110,9 +110,10 @@ def encode_judged(
 def encode_answer(tokenizer: Tokenizer, messages: tuple[Message, ...], answer: Answer) -> list[int]:
     """The tokens of an answer with those that end its turn, as they follow the prompt of ``encode_chat``.
 
-    An answer that a model gave has the tokens that were drawn; one cut off has no end.
+    An answer that a model gave has the tokens that were drawn, where this tokenizer reads the same text in
+    them; one cut off has no end.
     """
-    if answer.token_ids is not None:
+    if answer.token_ids is not None and tokenizer.decode(answer.token_ids) == answer.message.content:
         return list(answer.token_ids)
     prompt = encode_chat(tokenizer, messages, add_generation_prompt=True).ids
     whole = encode_chat(tokenizer, (*messages, answer.message))
@@ -125,7 +126,31 @@ def encode_answer(tokenizer: Tokenizer, messages: tuple[Message, ...], answer: A
     return [*tokenizer.encode(answer.message.content), tokenizer.require("im_end")]
 
 
-def _unusable(record: Comparison) -> str:
+def merged(comparisons: Iterable[Comparison]) -> list[Comparison]:
+    """The comparisons, those of the same answers to the same prompt as one, with the rankings of all.
+
+    Files often have a row for each labeler. As rows of their own such a prompt would weigh by its labelers,
+    and nobody would be seen to have judged what another did.
+    """
+    found: dict[Hashable, Comparison] = {}
+    for number, one in enumerate(comparisons):
+        texts = [answer.message.content for answer in one.answers]
+        distinct = len(set(texts)) == len(texts)
+        key = (one.messages, tuple(sorted(texts))) if distinct else number
+        first = found.get(key)
+        if first is None:
+            found[key] = one
+            continue
+        place = {answer.message.content: i for i, answer in enumerate(first.answers)}
+        rankings = tuple(
+            replace(ranking, tiers=tuple(tuple(place[texts[i]] for i in tier) for tier in ranking.tiers))
+            for ranking in one.rankings
+        )
+        found[key] = replace(first, rankings=first.rankings + rankings)
+    return list(found.values())
+
+
+def unusable(record: Comparison) -> str:
     """Why nothing can be learned from a comparison; "" where something can."""
     if len(record.answers) < 2:
         return "a single answer"

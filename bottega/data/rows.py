@@ -131,7 +131,7 @@ def integer(value: object, name: str) -> int:
     """A whole number, also written as text (CSV) or as a float without a fraction."""
     if isinstance(value, str) and value.strip().lstrip("+-").isdigit():
         return int(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and value == int(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer():
         return int(value)
     raise ShapeError(f"`{name}` must be a whole number; found {value!r}"[:200])
 

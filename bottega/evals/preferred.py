@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bottega.data.records import Prompt
 from bottega.errors import UserError
 from bottega.evals.prompting import TEMPLATES, encode_prompt, request_text, stop_ids
-from bottega.evals.score import Example, Score, ratio_score
+from bottega.evals.score import Example, Score, bootstrap_ratio, ratio_score
 from bottega.evals.tasks import cases_digest, even_batches
 from bottega.evals.verdicts import qualities
 
@@ -35,35 +36,51 @@ def win_rate(
     name: str,
     world_seed: int,
     judge: Scorer | None = None,
+    judged_by: str = "a reward model",
     checked: bool = True,
+    answers: int = 1,
     context: int | None = None,
     keep_examples: int = 8,
     seed: int = 0,
 ) -> Score:
     """How often ``model``'s answers are preferred by labelers who rank nothing in training; ties count half.
 
-    Both models answer every prompt once, sampled at temperature 1 with the same draws. Three labelers see
-    each pair, in both orders; or a reward model, ``judge``, gives the greater reward. Details: the lengths of
-    both, the win rate at equal length, and by the prompts' checks, unless they say nothing (``checked``), the
-    share by true quality and the mean quality of both.
+    Both models answer every prompt, ``answers`` times each, sampled at temperature 1 with the same draws; a
+    prompt's outcome is the mean over its answers. Three labelers see each pair, in both orders; or a reward
+    model, ``judge`` (``judged_by`` says which), gives the greater reward. Details: the lengths of both, the
+    win rate at equal length; of a judge, the mean rewards of both and how much is gained, with its 95%
+    interval; and by the prompts' checks, unless they say nothing (``checked``), the share by true quality and
+    the mean quality of both.
     """
     if not prompts:
         raise UserError(f"{name}: there are no prompts to answer")
-    sides = [_answers(each, tokenizer, prompts, context, seed) for each in (model, rival)]
+    asked = [prompt for prompt in prompts for _ in range(answers)]
+    sides = [_answers(each, tokenizer, asked, context, seed) for each in (model, rival)]
     true = []
     if checked:
         true = [
-            qualities(prompts, [one.text for one in side], [one.end is not None for one in side])
+            qualities(asked, [one.text for one in side], [one.end is not None for one in side])
             for side in sides
         ]
+    details: dict[str, float] = {}
     if judge is None:
-        votes = _by_labelers(name, prompts, sides, true, world_seed)
-        judged = "by labelers apart from training"
+        votes = _by_labelers(name, asked, sides, true, world_seed)
+        judged = "labelers apart from training"
     else:
-        votes = _by_judge(judge, tokenizer, prompts, sides)
-        judged = "by the reward model that the name names"
+        rewards = _rewards(judge, tokenizer, asked, sides)
+        votes = [float((a > b) + 0.5 * (a == b)) for a, b in rewards]
+        judged = judged_by
+        gains = _by_prompt([float(a - b) for a, b in rewards], answers)
+        low, high = bootstrap_ratio(gains, [1.0] * len(gains), seed)
+        details |= {
+            "score": float(np.mean([a for a, _ in rewards])),
+            "rival_score": float(np.mean([b for _, b in rewards])),
+            "score_gain": float(np.mean(gains)),
+            "score_gain_low": low,
+            "score_gain_high": high,
+        }
     lengths = [[float(len(tokenizer.encode(one.text))) for one in side] for side in sides]
-    details = {
+    details |= {
         "length": float(np.mean(lengths[0])),
         "rival_length": float(np.mean(lengths[1])),
         "at_equal_length": at_equal_length(votes, (np.array(lengths[0]) - np.array(lengths[1])).tolist()),
@@ -76,17 +93,17 @@ def win_rate(
             "rival_quality": float(np.mean(true[1])),
         }
     examples = tuple(
-        Example(request_text(prompts[i]), sides[0][i].text, (sides[1][i].text,), votes[i] > 0.5)
-        for i in range(min(keep_examples, len(prompts)))
+        Example(request_text(asked[i]), sides[0][i].text, (sides[1][i].text,), votes[i] > 0.5)
+        for i in range(0, min(keep_examples * answers, len(asked)), answers)
     )
     return ratio_score(
         name,
-        votes,
-        [1.0] * len(votes),
+        _by_prompt(votes, answers),
+        [1.0] * len(prompts),
         "win rate",
         higher_is_better=True,
         seed=seed,
-        template=f"{TEMPLATES['chat']}, sampled at temperature 1; judged {judged}",
+        template=f"{TEMPLATES['chat']}, sampled at temperature 1; judged by {judged}",
         cases=cases_digest(prompts),
         details=details,
         examples=examples,
@@ -138,10 +155,15 @@ def _vote(tiers: tuple[tuple[int, ...], ...], own: int) -> float:
     return 0.5 if len(tiers) == 1 else float(own in tiers[0])
 
 
-def _by_judge(
+def _by_prompt(values: Sequence[float], answers: int) -> list[float]:
+    """The mean of each prompt's answers, which stand side by side."""
+    return [float(of_one) for of_one in np.reshape(values, (-1, answers)).mean(1)]
+
+
+def _rewards(
     judge: Scorer, tokenizer: Tokenizer, prompts: Sequence[Prompt], sides: Sequence[Sequence[_Said]]
-) -> list[float]:
-    """1 where the judge gives the first answer the greater reward, 0.5 where both have the same."""
+) -> list[NDArray[np.float32]]:
+    """The judge's rewards [2] of both answers to each prompt; of the same answer the same, to the bit."""
     from bottega.data.comparisons import Judged
     from bottega.evals.scoring import score_answers
 
@@ -152,7 +174,11 @@ def _by_judge(
         Judged.unranked(encode_prompt(tokenizer, prompt, "chat"), [tokens(side[i]) for side in sides])
         for i, prompt in enumerate(prompts)
     ]
-    return [float((a > b) + 0.5 * (a == b)) for a, b in score_answers(judge, judged)]
+    rewards = score_answers(judge, judged)
+    for found, first, second in zip(rewards, *sides, strict=True):
+        if first == second:  # they stand in other places of a row, which rounds otherwise
+            found[1] = found[0]
+    return rewards
 
 
 @dataclass(frozen=True, slots=True)

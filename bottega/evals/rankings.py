@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -94,7 +94,7 @@ def pair_accuracy(rankings: Rankings, *, name: str, seed: int) -> Score:
     judged = rankings.judged
     agree = by_prompt(judged, map(agreement, judged, rankings.rewards))
     longer = by_prompt(judged, (agreement(one, np.array([*map(len, one.answers)])) for one in judged))
-    details = {"standard_error": float(np.std(agree) / math.sqrt(len(agree)))}
+    details = {"standard_error": _standard_error(agree)}
     details |= _by_gap(rankings) | _by_confidence(rankings)
     share = float(np.mean(longer))
     return ratio_score(
@@ -128,9 +128,13 @@ def brier(rankings: Rankings, *, name: str, seed: int) -> Score:
         seed=seed,
         template="sigmoid of the difference of two rewards",
         cases=rankings.cases,
-        details=_by_confidence(rankings),
+        details={"standard_error": _standard_error(losses), **_by_confidence(rankings)},
         floors={"base-rate": 0.25},
     )
+
+
+def _standard_error(of_prompts: Sequence[float]) -> float:
+    return float(np.std(of_prompts) / math.sqrt(len(of_prompts)))
 
 
 def agreement(one: Judged, values: NDArray[Any]) -> float:
@@ -157,25 +161,30 @@ def _gaps(rankings: Sequence[Ranking], answers: int) -> NDArray[np.int64]:
     return found
 
 
+def _pairs(rankings: Rankings) -> Iterator[tuple[int, float, float]]:
+    """Of every pair that somebody ranked: how many tiers apart, the probability given to the answer that is
+    thought better, and the share of the votes that say so. Labelers who disagree are one pair, not two."""
+    for one, rewards, gaps in zip(rankings.judged, rankings.rewards, rankings.gaps, strict=True):
+        votes = one.wins + one.wins.T
+        for i, j in zip(*np.nonzero(np.triu(votes)), strict=True):
+            likely = 1 / (1 + math.exp(-float(rewards[i] - rewards[j])))
+            share = float(one.wins[i, j] / votes[i, j])
+            agree = 0.5 if rewards[i] == rewards[j] else share if rewards[i] > rewards[j] else 1 - share
+            yield int(max(gaps[i, j], gaps[j, i])), max(likely, 1 - likely), agree
+
+
 def _by_gap(rankings: Rankings) -> dict[str, float]:
     right: dict[int, list[float]] = {}
-    for one, rewards, gaps in zip(rankings.judged, rankings.rewards, rankings.gaps, strict=True):
-        for i, j in zip(*np.nonzero(one.wins), strict=True):
-            gap = min(int(gaps[i, j]), LARGEST_GAP)
-            right.setdefault(gap, []).append(float(rewards[i] > rewards[j]))
+    for gap, _, agree in _pairs(rankings):
+        right.setdefault(min(gap, LARGEST_GAP), []).append(agree)
     return {f"accuracy_gap_{gap}": float(np.mean(found)) for gap, found in sorted(right.items())}
 
 
 def _by_confidence(rankings: Rankings) -> dict[str, float]:
     """How often the answer thought better was, by how surely it was thought so; and the mean distance of the
     two, weighted by pairs (the expected calibration error)."""
-    sure: list[float] = []
-    won: list[float] = []
-    for one, rewards in zip(rankings.judged, rankings.rewards, strict=True):
-        for i, j in zip(*np.nonzero(one.wins), strict=True):
-            likely = 1 / (1 + math.exp(-float(rewards[i] - rewards[j])))
-            sure.append(max(likely, 1 - likely))
-            won.append(float(likely > 0.5))
+    pairs = list(_pairs(rankings))
+    sure, won = [likely for _, likely, _ in pairs], [agree for _, _, agree in pairs]
     edges = np.digitize(sure, BINS[1:-1])
     found: dict[str, float] = {}
     error = 0.0

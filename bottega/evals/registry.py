@@ -71,7 +71,8 @@ KINDS = (
         "balanced-accuracy",
     ),
 )
-EDITION = 3  # raised when other cases are asked, or the same come to be scored otherwise
+EDITION = 4  # raised when other cases are asked, or the same come to be scored otherwise
+ANSWERS = 4  # to a dataset's prompt, where answers are held against each other: there are few prompts
 COPYING = "copying"  # the one that is of nothing
 _PASS_AT = re.compile(r"pass@(\d{1,3})")
 _SHOTS = re.compile(r"shots-(\d{1,2})")
@@ -80,11 +81,13 @@ _RIVAL = re.compile(r"win-rate@([A-Za-z0-9._-]+)(?:/([A-Za-z0-9._-]+))?")
 
 @dataclass(frozen=True)
 class Subject:
-    """The model to score. ``chat``: it was taught the chat template, so requests are put in it."""
+    """The model to score. ``chat``: it was taught the chat template, so requests are put in it; ``parents``:
+    the models that it was made from, a reward that it was trained on among them."""
 
     model: Decoder
     tokenizer: Tokenizer
     chat: bool
+    parents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -208,6 +211,7 @@ def _labelers(folder: Path) -> frozenset[str]:
 
 def _win_rate(name: str, what: str, subject: Subject, options: EvalOptions) -> Score:
     from bottega.data.school.registry import TASKS, world
+    from bottega.data.tokenizer import Tokenizer
     from bottega.evals.preferred import win_rate
     from bottega.model.hub import load_model, load_scorer
 
@@ -215,6 +219,11 @@ def _win_rate(name: str, what: str, subject: Subject, options: EvalOptions) -> S
     for model in (rival, *judges):
         if model not in options.models:
             return missing_score(name, f"the model {model} is not built", unit="win rate")
+        if Tokenizer.load(options.models[model]).digest != subject.tokenizer.digest:
+            raise UserError(
+                f"{name}: {model} has another tokenizer than the model that is scored: it would read other "
+                "tokens than were said. Name models of one family."
+            )
     weight = subject.model.output_weight
     other = load_model(options.models[rival], dtype=weight.dtype, device=weight.device).eval()
     scorers = [load_scorer(options.models[one], dtype=weight.dtype, device=weight.device) for one in judges]
@@ -231,10 +240,18 @@ def _win_rate(name: str, what: str, subject: Subject, options: EvalOptions) -> S
         name=name,
         world_seed=options.world_seed,
         judge=scorers[0].eval() if scorers else None,
+        judged_by=_role_of(judges[0], subject) if judges else "",
         checked=dataset_of(name) is None,
+        answers=1 if dataset_of(name) is None else ANSWERS,
         context=options.context,
         seed=options.seed,
     )
+
+
+def _role_of(judge: str, subject: Subject) -> str:
+    """What a judge is to the model that is scored."""
+    used = judge in subject.parents
+    return f"{judge}, {'the reward it was trained on' if used else 'a reward model its training did not use'}"
 
 
 def _heldout_prompts(name: str, what: str, options: EvalOptions) -> list[Prompt]:

@@ -43,7 +43,8 @@ def score_together(
 
 def _subject(resolver: Resolver, folder: Path) -> registry.Subject:
     model, tokenizer = load(folder, resolver.options.device)
-    return registry.Subject(model, tokenizer, read_card(folder).speaks)
+    card = read_card(folder)
+    return registry.Subject(model, tokenizer, card.speaks, tuple(parent.name for parent in card.parents))
 
 
 def settings(resolver: Resolver, evaluation: str, options: registry.EvalOptions | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from bottega.data.sources import SourceSpec
 from bottega.errors import UserError
 from bottega.lineage.graph import find_cycle
 from bottega.lineage.recipe import CollectedSpec, DataUse, ModelSpec, Recipe
@@ -33,6 +34,7 @@ def check(recipe: Recipe, faults: Faults) -> None:
                 (dataset.parent,), recipe.models, ("datasets", name, "parent"), "model of this recipe", faults
             )
             _check_data(recipe, dataset.data, ("datasets", name), faults)
+    _check_sides(recipe, faults)
     for name, tokenizer in recipe.tokenizers.items():
         _all_known(tokenizer.datasets, recipe.datasets, ("tokenizers", name, "datasets"), "dataset", faults)
     for name, entries in recipe.evals.items():
@@ -44,6 +46,40 @@ def check(recipe: Recipe, faults: Faults) -> None:
         )
     for name, model in recipe.models.items():
         _check_model(recipe, name, model, faults, acyclic=cycle is None)
+
+
+def _check_sides(recipe: Recipe, faults: Faults) -> None:
+    """What one dataset holds out no other may train on: of a source that both read, as large a share."""
+    read = [
+        (name, dataset.heldout, source)
+        for name, dataset in recipe.datasets.items()
+        if not isinstance(dataset, CollectedSpec)
+        for source in dataset.sources
+    ]
+    for at, (name, share, source) in enumerate(read):
+        for other, its_share, its_source in read[:at]:
+            if other == name or source.uri != its_source.uri or share == its_share:
+                continue
+            if _disjoint(source, its_source) or _disjoint(its_source, source):
+                continue
+            faults.add(
+                ("datasets", name, "heldout"),
+                f"{share:g} of {source.uri} is held out here and {its_share:g} in {other!r}: one trains on "
+                "what the other holds out. Give both the same share, or other rows by `only` and `without`.",
+            )
+
+
+def _disjoint(one: SourceSpec, other: SourceSpec) -> bool:
+    """Whether what ``one`` alone reads is left out by ``other``, or is another of a field's values."""
+    return any(
+        set(patterns) <= set(other.without.get(field, ()))
+        or (
+            field in other.only
+            and not any("*" in p for p in (*patterns, *other.only[field]))
+            and not set(patterns) & set(other.only[field])
+        )
+        for field, patterns in one.only.items()
+    )
 
 
 def _check_model(recipe: Recipe, name: str, model: ModelSpec, faults: Faults, *, acyclic: bool) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from bottega.data.comparisons import unusable
 from bottega.data.records import Answer, Comparison, Message, Prompt, Ranking
 from bottega.errors import UserError
 from bottega.stages.base import StageConfig, StageInputs
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from bottega.engine.local import LocalEngine
 
 CHUNK = 128  # prompts whose answers are kept together, so that a killed run loses no more than these
-MOST_WRITTEN = 0.2  # of all comparisons: a reward model learns mostly from the model's own answers
+MOST_WRITTEN = 0.2  # of all answers: a reward model learns mostly from the model's own
 SLOTS = 64
 
 
@@ -46,7 +47,8 @@ class CollectConfig(StageConfig):
         MOST_WRITTEN,
         ge=0,
         le=MOST_WRITTEN,
-        description="comparisons of the datasets' own that are taken along, as a share of all, at most",
+        description="answers of the datasets' own comparisons that are taken along, as a share of all that "
+        "can be learned from, at most",
     )
 
 
@@ -106,7 +108,7 @@ class Collect:
                 for part, side in sides.items()
             }
         parts: dict[str, dict[Part, list[Comparison]]] = {f"collect:{model_name}": found}
-        written = _written(inputs, config, len(found["train"]))
+        written = _written(inputs, config, found["train"])
         parts |= written
         manifest = freeze_records(parts, inputs.out)
         report = _report(found, written)
@@ -243,19 +245,25 @@ def _ranked(
 
 
 def _written(
-    inputs: StageInputs, config: CollectConfig, collected: int
+    inputs: StageInputs, config: CollectConfig, collected: Sequence[Comparison]
 ) -> dict[str, dict[Part, list[Comparison]]]:
-    """Comparisons that the datasets brought themselves, no more of them than their share allows."""
+    """Comparisons that the datasets brought themselves, no more answers in them than their share of those
+    that can be learned from allows."""
     from bottega.data.frozen import FrozenDataset
 
     share = config.written_share
-    room = int(share / (1 - share) * collected)
+    own = sum(len(one.answers) for one in collected if not one.rankings or not unusable(one))
+    room = int(share / (1 - share) * own)
     found: dict[str, dict[Part, list[Comparison]]] = {}
     for entry in inputs.datasets:
         dataset = FrozenDataset(entry.folder)
         for uri, records in _comparisons(dataset):
-            taken = records[:room]
-            room -= len(taken)
+            taken = []
+            for one in records:
+                if len(one.answers) > room:
+                    break
+                room -= len(one.answers)
+                taken.append(one)
             if taken:
                 found[uri] = {"train": taken, "heldout": []}
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from bottega.data.records import Comparison, Rated
 from bottega.errors import UserError
 from bottega.stages.base import StageConfig, StageInputs, StageResult, register
 from bottega.stages.reward import EVALUATIONS, PreferenceConfig, PreferenceData, read_judged
@@ -59,6 +60,7 @@ class _Direct:
     name: ClassVar[str]
     version: ClassVar[int] = 1
     Config: ClassVar[type[StageConfig]]
+    kinds: ClassVar[tuple[type[Comparison | Rated], ...]] = (Comparison, Rated)
 
     def goal(self, config: Any) -> Goal:
         raise NotImplementedError
@@ -74,9 +76,15 @@ class _Direct:
         from bottega.training.direct import DirectPreference
         from bottega.training.precision import choose_precision
 
+        if len(inputs.parents) > 1:
+            raise UserError(
+                f"{inputs.out.name}: {self.name} learns from what was preferred itself, with no model that "
+                "scores: leave all but the first out of `parent`, and name the comparisons that the reward "
+                "model learned from under `data`"
+            )
         tokenizer = tokenizer_of(inputs)
         model = parent_of(inputs, self.name, config.context)
-        data = self.judged(read_judged(inputs, tokenizer, config), seed)
+        data = self.judged(read_judged(inputs, tokenizer, config, self.kinds), seed)
         plan, heldout = data.plans(config, tokenizer, seed)
         reference = None
         if config.lora is None:
@@ -110,19 +118,13 @@ class Dpo(_Direct):
 
     name: ClassVar[str] = "dpo"
     Config: ClassVar[type[StageConfig]] = DpoConfig
+    kinds: ClassVar[tuple[type[Comparison | Rated], ...]] = (Comparison,)  # a rating is nothing to compare
 
     def goal(self, config: DpoConfig) -> Goal:
         """DPO's, or IPO's."""
         from bottega.training.direct import Goal
 
         return Goal(config.loss, config.beta, config.label_smoothing)
-
-    def judged(self, data: PreferenceData, seed: int) -> PreferenceData:
-        """The comparisons alone: a single rating is nothing to compare."""
-        train, heldout = ([one for one in side if one.wins.any()] for side in (data.train, data.heldout))
-        if not train:
-            raise UserError("dpo learns from comparisons, and there are ratings alone; choose stage = kto")
-        return replace(data, train=train, heldout=heldout)
 
 
 class Kto(_Direct):

@@ -167,7 +167,7 @@ class PolicyRun(Run):
         self.backed_off = 0  # times
         self.tokens = 0  # of answers, so far
         self.positions = 0  # computed by every network, filler included
-        self.base_scores: list[float] | None = None  # of the held-out prompts, before the first step
+        self.base: list[tuple[str, float]] | None = None  # held-out answers before the first step, and scores
         self.best_preference, self.best_step = EVEN, 0
         self.notes: list[str] = []  # what the user must know of the run
         self._kept: Forward | None = None  # of the measurement, where a step learns on that
@@ -212,9 +212,9 @@ class PolicyRun(Run):
 
     def one_step(self) -> None:
         """Sample, score, learn."""
-        if self.base_scores is None:
+        if self.base is None:
             self._samples.unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
-            self.base_scores = self._look()[0].tolist() if self.heldout else []
+            self.base = [(look.answer, look.score) for look in self._look()[0]] if self.heldout else []
             self._keep()
         began = time.perf_counter()
         config = self.config
@@ -511,9 +511,10 @@ class PolicyRun(Run):
         self.policy.put_back(now)
         self.weights_changed()
 
-    def _look(self) -> tuple[Tensor, list[dict[str, Any]], dict[str, float]]:
-        """Scores of answers to the held-out prompts by the judge, the best and the worst of them, and figures
-        of all: how good they truly are, where the prompts come with checks. Nothing learns from that."""
+    def _look(self) -> tuple[list[_Look], list[dict[str, Any]], dict[str, float]]:
+        """Answers to the held-out prompts with the judge's scores, the best and the worst of them, and
+        figures of all: how good they truly are, where the prompts come with checks. Nothing learns from that.
+        """
         with self._as_kept():
             shares, size = self.world.gather(self._own_look()), self.world.size
         looks = [shares[i % size][i // size] for i in range(len(self.heldout))]
@@ -532,7 +533,7 @@ class PolicyRun(Run):
         qualities = [look.quality for look in looks if look.quality is not None]
         if len(qualities) == len(looks):
             figures["heldout_quality"] = sum(qualities) / len(qualities)
-        return scores, shown, figures
+        return looks, shown, figures
 
     def _own_look(self) -> list[_Look]:
         """This process's share of a look."""
@@ -555,9 +556,14 @@ class PolicyRun(Run):
 
     def _look_and_keep(self) -> dict[str, float]:
         """How often the held-out answers are preferred to those before the first step; the best are kept."""
-        scores, shown, figures = self._look()
-        before = torch.tensor(self.base_scores)
-        preference = float((scores > before).float().mean() + 0.5 * (scores == before).float().mean())
+        assert self.base is not None
+        looks, shown, figures = self._look()
+        won = [
+            # The same answer in another row has another score by a rounding.
+            0.5 if look.answer == text or look.score == score else float(look.score > score)
+            for look, (text, score) in zip(looks, self.base, strict=True)
+        ]
+        preference = sum(won) / len(won)
         if self.world.is_first:
             with self._samples.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in shown)
@@ -575,7 +581,7 @@ class PolicyRun(Run):
             "strikes": self.guard.strikes,
             "first_length": self.first_length,
             "backed_off": self.backed_off,
-            "base_scores": self.base_scores,
+            "base": self.base,
             "best": [self.best_preference, self.best_step],
         }
 
@@ -583,7 +589,7 @@ class PolicyRun(Run):
         """Take over what :meth:`state` gave."""
         self.tokens, self.positions = state["answer_tokens"], state["positions"]
         self.kl.coef = state["kl_coef"]
-        self.guard.strikes, self.base_scores = state["strikes"], state["base_scores"]
+        self.guard.strikes, self.base = state["strikes"], [(text, score) for text, score in state["base"]]
         self.first_length, self.backed_off = state["first_length"], state["backed_off"]
         self.best_preference, self.best_step = state["best"]
         self.weights_changed()

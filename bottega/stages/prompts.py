@@ -59,8 +59,8 @@ def read_prompts(
     """The prompts of the main datasets; a replay dataset has none. At most ``heldout`` of those held out, and
     none of records of the kinds ``without``.
 
-    A prompt that leaves no room for an answer is counted and left out. Raises ``UserError`` where none is
-    left.
+    A prompt that leaves no room for an answer is counted and left out; nothing is held out that another of
+    the datasets asks in training. Raises ``UserError`` where none is left.
     """
     from bottega.data.frozen import FrozenDataset
 
@@ -87,6 +87,8 @@ def read_prompts(
         use.append(_use(entry, dataset, found, skipped))
         train += found
         apart += _asked(dataset, entry, "heldout", tokenizer, longest, Counter(), without)
+    asked = {one.messages for one in train}
+    apart = [one for one in apart if one.messages not in asked]
     if not train:
         why = ", ".join(f"{n} {reason}" for one in use for reason, n in one.skipped.items()) or "no dataset"
         raise UserError(f"{inputs.out.name}: there is nothing to ask: {why}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from bottega.data.comparisons import Judged, JudgedCounts, encode_judged
+from bottega.data.comparisons import Judged, JudgedCounts, encode_judged, merged
 from bottega.data.records import Comparison, Conversation, Rated
 from bottega.data.splits import evenly
 from bottega.errors import UserError
@@ -88,9 +88,9 @@ class Reward:
         scorer.shift = float(np.concatenate(scores).mean())
         report = data.report(plan) | {"shift": scorer.shift, "best_step": trained.best_step}
         if trained.heldout_loss is not None and trained.heldout_loss >= LOG2:
-            report["warning"] = (
+            report["notes"].append(
                 f"the held-out loss is {trained.heldout_loss:.3f}, no lower than a coin's (0.693): nothing "
-                "was learned that holds for other prompts. Lower the learning rate, or give more rankings."
+                "was learned that holds for other prompts. Lower the learning rate, or give more rankings"
             )
         return finish(scorer, tokenizer, trained, inputs, data=data.use, report=report)
 
@@ -105,6 +105,8 @@ class PreferenceData:
     counts: JudgedCounts
     use: tuple[DataUse, ...]
     reliability: dict[str, float]
+    seen: int  # comparisons and ratings left out of what is held out, for their prompt is trained on
+    notes: tuple[str, ...]  # what the user must know of the data
 
     def plans(
         self, config: PreferenceConfig, tokenizer: Tokenizer, seed: int
@@ -137,22 +139,43 @@ class PreferenceData:
             "answers": dict(counts.answers.most_common()),
             "reliability": self.reliability,
             "heldout": len(self.heldout),
+            "heldout_but_trained_on": self.seen,
             "fill": plan.fill,
+            "notes": list(self.notes),
         }
 
 
-def read_judged(inputs: StageInputs, tokenizer: Tokenizer, config: PreferenceConfig) -> PreferenceData:
-    """All comparisons and ratings of the datasets. Raises ``UserError`` where there is none to learn from."""
+def read_judged(
+    inputs: StageInputs,
+    tokenizer: Tokenizer,
+    config: PreferenceConfig,
+    kinds: tuple[type[Comparison | Rated], ...] = (Comparison, Rated),
+) -> PreferenceData:
+    """All records of these ``kinds`` in the datasets, comparisons of the same answers as one.
+
+    Nothing is held out whose prompt another of the datasets trains on. Raises ``UserError`` where there is
+    nothing to learn from.
+    """
     from bottega.data.frozen import FrozenDataset
     from bottega.data.reliability import reliabilities
 
     if not inputs.datasets:
         raise UserError(f"{inputs.out.name}: there is no data to learn from; name a dataset under `data`")
     datasets = [(entry, FrozenDataset(entry.folder)) for entry in inputs.datasets]
+    notes = []
     reliability: dict[str, float] = {}
     if config.labeler_weights == "reliability":
         every = (record for entry, dataset in datasets for record in _of(entry, dataset, "train"))
-        reliability = reliabilities(record for record in every if isinstance(record, Comparison))
+        reliability = reliabilities(merged(r for r in every if isinstance(r, Comparison)))
+        if set(reliability.values()) == {1.0}:
+            notes.append(
+                "labeler_weights = reliability, and no two labelers ranked the same answers, or all agree as "
+                "much: every labeler's word weighs the same"
+            )
+    trained = {
+        r.messages for entry, data in datasets for r in _of(entry, data, "train") if isinstance(r, kinds)
+    }
+    seen = 0
     counts = JudgedCounts()
     train: list[Judged] = []
     heldout: list[Judged] = []
@@ -166,19 +189,34 @@ def read_judged(inputs: StageInputs, tokenizer: Tokenizer, config: PreferenceCon
             )
         own = JudgedCounts()
         records = list(_of(entry, dataset, "train"))
-        judged = [r for r in records if isinstance(r, Comparison | Rated)]
+        judged = _merged(records, kinds)
         found = list(encode_judged(tokenizer, judged, config.context, own, reliability=reliability))
         shown = [_as_rated(r) for r in records if isinstance(r, Conversation)]
         reference += encode_judged(tokenizer, filter(None, shown), config.context, JudgedCounts())
-        apart = _by_known(list(_of(entry, dataset, "heldout")), labelers_of(records))
-        heldout += encode_judged(tokenizer, apart, config.context, JudgedCounts())
+        apart = _merged(_by_known(list(_of(entry, dataset, "heldout")), labelers_of(records)), kinds)
+        fresh = [record for record in apart if record.messages not in trained]
+        seen += len(apart) - len(fresh)
+        heldout += encode_judged(tokenizer, fresh, config.context, JudgedCounts())
         train += found
-        use.append(_use(entry, dataset, records, found, own))
+        use.append(_use(entry, dataset, records, found, own, kinds))
         _merge(counts, own)
     if not train:
         why = ", ".join(f"{reason}: {n}" for reason, n in counts.skipped.items()) or "no comparisons in it"
+        if Rated not in kinds and any(one.skipped.get("rated") for one in use):
+            why = "comparisons are wanted, and there are ratings alone; choose stage = kto"
         raise UserError(f"{inputs.out.name}: there is nothing to learn from ({why})")
-    return PreferenceData(train, heldout, reference, counts, tuple(use), reliability)
+    return PreferenceData(
+        train, heldout, reference, counts, tuple(use), reliability, seen=seen, notes=tuple(notes)
+    )
+
+
+def _merged(records: Sequence[Any], kinds: tuple[type[Comparison | Rated], ...]) -> list[Comparison | Rated]:
+    """Those of the kinds that are asked for: the comparisons, a prompt's rows as one, and the ratings."""
+    wanted = [r for r in records if isinstance(r, kinds)]
+    return [
+        *merged(r for r in wanted if isinstance(r, Comparison)),
+        *(r for r in wanted if isinstance(r, Rated)),
+    ]
 
 
 def _of(entry: DatasetInput, dataset: FrozenDataset, split: Literal["train", "heldout"]) -> Iterator[Any]:
@@ -208,9 +246,10 @@ def _use(
     records: Sequence[Any],
     found: Sequence[Judged],
     counts: JudgedCounts,
+    kinds: tuple[type[Comparison | Rated], ...],
 ) -> DataUse:
-    used = [r for r in records if isinstance(r, Comparison | Rated)]
-    others = Counter(type(r).__name__.lower() for r in records if not isinstance(r, Comparison | Rated))
+    used = [r for r in records if isinstance(r, kinds)]
+    others = Counter(type(r).__name__.lower() for r in records if not isinstance(r, kinds))
     texts = (m.content for r in used for m in (*r.messages, *_answers(r)))
     return DataUse(
         dataset=entry.name or entry.folder.name,

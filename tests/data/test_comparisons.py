@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bottega.data.chat import encode_chat
-from bottega.data.comparisons import Judged, JudgedCounts, encode_answer, encode_judged, ordered_pairs
+from bottega.data.comparisons import (
+    Judged,
+    JudgedCounts,
+    encode_answer,
+    encode_judged,
+    merged,
+    ordered_pairs,
+)
 from bottega.data.judged import LONGEST_WHOLE, ComparisonPlan, row_and_strip, row_length
 from bottega.data.records import Answer, Comparison, Message, Origin, Ranking, Rated
 from bottega.data.tokenizer import Tokenizer
@@ -44,8 +53,58 @@ def test_prompt_and_answer_are_the_conversation_up_to_the_end_of_the_turn(tokeni
 
 
 def test_an_answer_that_was_sampled_keeps_the_tokens_that_were_drawn(tokenizer: Tokenizer) -> None:
-    cut = Answer(Message("assistant", "the c"), token_ids=(5, 6, 7))
-    assert encode_answer(tokenizer, ASKED, cut) == [5, 6, 7]
+    letters = [i for letter in "the c" for i in tokenizer.encode(letter)]
+    assert letters != tokenizer.encode("the c")
+    cut = Answer(Message("assistant", "the c"), token_ids=tuple(letters))
+    assert encode_answer(tokenizer, ASKED, cut) == letters
+    ended = replace(cut, token_ids=(*letters, tokenizer.require("im_end")))
+    assert encode_answer(tokenizer, ASKED, ended) == list(ended.token_ids or ())
+
+
+def test_tokens_that_were_drawn_under_another_tokenizer_are_not_read_as_this_ones(
+    tokenizer: Tokenizer,
+) -> None:
+    other = Tokenizer.train(["on the mat there was a cat, and it was on the mat."] * 50, vocab_size=280)
+    drawn = tuple(other.encode("the cat sat"))
+    assert tokenizer.decode(drawn) != "the cat sat"
+    text = Answer(Message("assistant", "the cat sat"))
+    assert encode_answer(tokenizer, ASKED, replace(text, token_ids=drawn)) == encode_answer(
+        tokenizer, ASKED, text
+    )
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("pq"), st.permutations(["a", "b", "c"]), st.permutations(range(3))),
+        max_size=12,
+    )
+)
+def test_rows_of_several_labelers_are_one_comparison_of_which_nothing_is_lost(
+    rows: list[tuple[str, list[str], list[int]]],
+) -> None:
+    comparisons = [
+        Comparison((Message("user", prompt),), said(*texts), (Ranking(f"l{n}", tuple((i,) for i in order)),))
+        for n, (prompt, texts, order) in enumerate(rows)
+    ]
+    found = merged(comparisons)
+    assert len(found) == len({prompt for prompt, _, _ in rows})
+
+    def spoken(some: list[Comparison]) -> set[tuple[str, str, tuple[str, ...]]]:
+        return {
+            (one.messages[0].content, r.labeler, tuple(one.answers[i].message.content for (i,) in r.tiers))
+            for one in some
+            for r in one.rankings
+        }
+
+    assert spoken(found) == spoken(comparisons)
+
+
+def test_other_answers_to_the_same_prompt_stay_apart() -> None:
+    some = [
+        Comparison(ASKED, said(*texts), (FIRST,))
+        for texts in (("a", "b"), ("a", "c"), ("a", "a"), ("a", "a"))
+    ]
+    assert merged(some) == some
 
 
 def test_an_answer_that_would_merge_with_its_header_is_encoded_alone(tokenizer: Tokenizer) -> None:

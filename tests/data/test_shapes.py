@@ -350,6 +350,8 @@ def ruled(name: str, *arguments: object) -> dict[str, Any]:
             "turn 1 of `conversations` needs `from` and `value`; found from",
         ),
         ({"prompt": "A?", "answers": ["x"], "ranks": [0]}, "1 `answers` and 1 `ranks`"),
+        ({"prompt": "A?", "answers": ["x", "y"], "ranks": [0, float("nan")]}, "must be a whole number"),
+        ({"prompt": "A?", "answers": ["x", "y"], "ranks": [0, float("inf")]}, "must be a whole number"),
         (
             {"chosen": "\n\nHuman: A\n\nAssistant: b", "rejected": "\n\nHuman: C\n\nAssistant: d"},
             "are different conversations",

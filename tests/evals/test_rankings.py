@@ -95,6 +95,18 @@ def test_brier_is_the_squared_distance_from_who_won() -> None:
     assert not found.higher_is_better
 
 
+def test_labelers_who_disagree_are_one_pair_and_a_judge_who_knows_how_many_is_calibrated() -> None:
+    """CORRECTNESS 14: of five labelers four are right, and the judge says 0.8."""
+    split = judged([[0, 0.8], [0.2, 0]], [1, 1])
+    found = pair_accuracy(rankings((split, [math.log(4), 0.0])), name="x", seed=0)
+    assert found.value == pytest.approx(0.8)
+    assert found.details["accuracy_gap_1"] == pytest.approx(0.8)
+    assert found.details["pairs_at_0.8_to_0.9"] == 1
+    assert found.details["right_when_0.8_to_0.9"] == pytest.approx(0.8)
+    assert found.details["calibration_error"] == pytest.approx(0.0, abs=1e-6)
+    assert brier(rankings((split, [math.log(4), 0.0])), name="x", seed=0).details["standard_error"] == 0
+
+
 def test_strangers_are_those_who_ranked_nothing_in_training() -> None:
     answers = tuple(Answer(Message("assistant", text)) for text in ("a", "b"))
     ann, bob = Ranking("ann", ((0,), (1,))), Ranking("bob", ((1,), (0,)))

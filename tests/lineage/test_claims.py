@@ -63,7 +63,7 @@ def judged(home: Home, data: Path) -> tuple[Verdict, list[claims.Taking]]:
 def test_a_dataset_that_does_not_stand_is_why_there_is_no_score(
     copied: Home, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = '\n[datasets.unread]\nsources = ["file:$DATA/prose.jsonl"]\ndedup = "none"\n'
+    table = '\n[datasets.unread]\nsources = ["file:$DATA/prose.jsonl"]\ndedup = "none"\nheldout = 0.1\n'
     recipe = parse(TINY.read_text(encoding="utf-8") + table, "tiny.toml")
     text = FASTER.replace("tokens-per-second", "bits-per-byte").replace("file:$DATA/problems.jsonl", "unread")
     monkeypatch.setattr(claims, "load_claims", lambda name: parse_claims(text))

@@ -12,6 +12,7 @@ import torch
 from recipes.tiny import Heard, tiny_options
 
 from bottega.cli.conversation import Conversation, Judge
+from bottega.data.comparisons import unusable
 from bottega.data.frozen import FrozenDataset
 from bottega.data.records import Comparison, Message
 from bottega.errors import UserError
@@ -48,7 +49,10 @@ def test_the_rankings_are_of_the_models_own_answers_but_for_a_fifth(home: Home) 
     own = [one for one in train if one.answers[0].model == "talker"]
     written = [one for one in train if one.answers[0].model == "school"]
     assert len(own) == 96
-    assert 0 < len(written) <= len(train) / 5
+    usable = sum(len(one.answers) for one in own if not unusable(one))
+    assert usable < 3 * 96, "some of its own answers are all the same to the labelers"
+    answers = sum(len(one.answers) for one in written)
+    assert 0 < answers <= (answers + usable) / 5
     for one in own:
         assert len(one.answers) == 3
         assert all(a.token_ids and a.logprobs and a.sampling == {"temperature": 1.0} for a in one.answers)
@@ -94,7 +98,14 @@ def test_the_improved_model_is_held_against_its_rival_and_names_both_parents(hom
     for judge in ("judge", "stranger"):
         by_judge = card.score(f"win-rate@talker/{judge}:preference-prompts")
         assert by_judge is not None and by_judge.n == 48 and 0 < by_judge.value < 1
-        assert "reward model" in by_judge.template
+        role = {
+            "judge": "judge, the reward it was trained on",
+            "stranger": "stranger, a reward model its training did not use",
+        }
+        assert by_judge.template.endswith(f"judged by {role[judge]}"), "CORRECTNESS 35"
+        gain, low, high = (by_judge.details[f"score_gain{end}"] for end in ("", "_low", "_high"))
+        assert gain == pytest.approx(by_judge.details["score"] - by_judge.details["rival_score"], abs=1e-6)
+        assert low <= gain <= high
     refusals = card.score("balanced-accuracy:refusals")
     assert refusals is not None and refusals.value == pytest.approx(0.5) and refusals.details["refused"] == 0
     won = card.score("win-rate@talker:preference-prompts")

@@ -57,6 +57,34 @@ def test_every_shipped_recipe_is_sound() -> None:
         assert load(name).name == name
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "is_fault"),
+    [
+        ("", "", True),
+        ('only = { lang = ["en"] }', "", True),
+        ('only = { lang = ["en"] }', 'without = { lang = ["en", "fr"] }', False),
+        ('only = { lang = ["en"] }', 'only = { lang = ["zh"] }', False),
+        ('only = { lang = ["e*"] }', 'only = { lang = ["en"] }', True),
+    ],
+)
+def test_what_one_dataset_holds_out_no_other_trains_on(first: str, second: str, is_fault: bool) -> None:
+    more = "".join(
+        f'\n[datasets.{name}]\nheldout = {share}\n[[datasets.{name}.sources]]\nuri = "file:a.jsonl"\n{only}\n'
+        for name, only, share in (("one", first, 0.1), ("two", second, 0.2))
+    )
+    text = TINY.read_text(encoding="utf-8") + more
+    if not is_fault:
+        parse(text, "family.toml")
+        return
+    message = fault(text)
+    line = line_of(text, "heldout = 0.2")
+    assert message.startswith(
+        f"family.toml:{line}: datasets.two.heldout: 0.2 of file:a.jsonl is held out here"
+    )
+    assert "0.1 in 'one'" in message and "Give both the same share" in message
+    parse(text.replace("heldout = 0.2", "heldout = 0.1"), "family.toml")
+
+
 def test_no_model_of_the_open_family_reads_the_wordings_held_back_for_its_claim() -> None:
     datasets = load("open-cpu").datasets
     (held_back,) = datasets["other-wordings"].sources

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from bottega import stages
+from bottega.data.frozen import FrozenDataset
 from bottega.errors import UserError
 from bottega.model.hub import load_model
 from bottega.stages.base import StageResult
@@ -58,5 +60,21 @@ def test_dpo_needs_something_to_compare(workshop: Workshop, base_model: Path, tm
     thumbs = workshop.dataset("thumbs", rows)
     with pytest.raises(UserError, match="ratings alone; choose stage = kto"):
         run("dpo", {}, workshop, base_model, tmp_path, thumbs)
-    result = run("kto", {"epochs": 1.0}, workshop, base_model, tmp_path, thumbs)
+    data = thumbs, workshop.dataset("rankings")
+    both = run("dpo", {"epochs": 1.0}, workshop, base_model, tmp_path / "both", *data)
+    assert both.report["ratings"] == 0 and both.data[0].records == 0
+    assert both.data[0].skipped == {"rated": FrozenDataset(thumbs.folder).manifest.records("train")}
+    result = run("kto", {"epochs": 1.0}, workshop, base_model, tmp_path / "kto", thumbs)
     assert result.report["ratings"] > 100
+
+
+@pytest.mark.parametrize("name", ["dpo", "kto"])
+def test_a_reward_model_among_the_parents_is_named_with_the_remedy(
+    name: str, workshop: Workshop, base_model: Path, tmp_path: Path
+) -> None:
+    stage = stages.get(name)
+    inputs = replace(
+        workshop.inputs(tmp_path, workshop.dataset("rankings")), parents=(base_model, base_model)
+    )
+    with pytest.raises(UserError, match="name the comparisons that the reward model learned from"):
+        stage.run(stage.Config.parse(SMALL), inputs, 0)

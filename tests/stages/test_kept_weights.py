@@ -158,7 +158,7 @@ def test_looks_are_at_the_average_where_that_is_what_is_kept(
         learned = go(workshop, tmp_path / name, (policy, reward_model), knobs, Length(-1), Length(-1))
         rows = read_metrics(tmp_path / name / "work" / "train" / "metrics.jsonl")
         found[name] = rows[-1]["heldout_preference"], rows[-1]["kl"]
-        assert learned.base_scores is not None
+        assert learned.base is not None
     assert found["raw"][0] != 0.5, "the policy itself answers otherwise by then"
     assert found["average"] == (0.5, found["raw"][1]), "and its average does not; what is learned is the same"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from bottega import stages
 from bottega.data.comparisons import Judged, JudgedCounts, encode_judged
-from bottega.data.frozen import FrozenDataset, Part
+from bottega.data.frozen import FrozenDataset, Part, freeze
 from bottega.data.records import Answer, Comparison, Conversation, Message, Ranking, Rated
+from bottega.data.sources import ReadOptions, SourceSpec
 from bottega.data.tokenizer import Tokenizer
 from bottega.errors import UserError
 from bottega.evals.scoring import score_answers
 from bottega.model.hub import load_scorer
+from bottega.stages.base import DatasetInput
 
 from .workshop import Workshop, rankings
 
@@ -158,6 +161,44 @@ def test_strangers_have_no_say_in_which_weights_are_kept() -> None:
     kept = _by_known([both, stranger], frozenset({"ann"}))
     assert [one.rankings for one in kept if isinstance(one, Comparison)] == [(ann,)]
     assert _by_known([stranger], frozenset({"ann"})) == [stranger]  # nobody else is there to ask
+
+
+def test_labelers_who_judged_the_same_answers_in_rows_of_their_own_are_weighed_by_their_agreement(
+    workshop: Workshop, base_model: Path, tmp_path: Path
+) -> None:
+    """CORRECTNESS 13: a prompt weighs the same however many rows it has."""
+    draw = random.Random(0)
+    rows = []
+    for row in rankings():
+        for labeler in ("ann", "bob", "guess"):
+            ranks = draw.sample(row["ranks"], 3) if labeler == "guess" else row["ranks"]
+            rows.append(row | {"labeler": labeler, "ranks": ranks})
+    stage = stages.get("reward")
+    inputs = workshop.inputs(tmp_path, workshop.dataset("rows-of-labelers", rows), parent=base_model)
+    config = SMALL | {"epochs": 1.0, "labeler_weights": "reliability"}
+    report = stage.run(stage.Config.parse(config), inputs, 0).report
+    assert report["comparisons"] + report["heldout"] == len(rankings())
+    assert report["reliability"]["guess"] < 0.5 < report["reliability"]["ann"]
+    assert not any("no two labelers" in note for note in report["notes"])
+    alone = workshop.inputs(tmp_path / "alone", workshop.dataset("rankings"), parent=base_model)
+    notes = stage.run(stage.Config.parse(config), alone, 0).report["notes"]
+    assert any("no two labelers ranked the same answers" in note for note in notes)
+
+
+def test_a_prompt_that_one_dataset_trains_on_is_not_held_out_of_another(
+    workshop: Workshop, base_model: Path, tmp_path: Path
+) -> None:
+    file = workshop.root / "rankings.jsonl"
+    other = workshop.root / "datasets" / "more-held-out"
+    freeze([SourceSpec(uri=f"file:{file}")], other, ReadOptions(heldout_fraction=0.6, include_unclear=True))
+    stage = stages.get("reward")
+    first, more = workshop.dataset("rankings"), DatasetInput(other, name="more-held-out")
+    inputs = workshop.inputs(tmp_path, first, more, parent=base_model)
+    report = stage.run(stage.Config.parse(SMALL | {"epochs": 1.0}), inputs, 0).report
+    held = [FrozenDataset(entry.folder).manifest.records("heldout") for entry in (first, more)]
+    assert held[1] > held[0] > 0
+    assert report["heldout"] == 2 * held[0]
+    assert report["heldout_but_trained_on"] == held[1] - held[0]
 
 
 def test_a_weight_is_refused_where_every_record_counts_the_same(
