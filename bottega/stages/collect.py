@@ -64,7 +64,7 @@ class Collect:
     """Sample, judge, rank and freeze. Killed and run again, it goes on from the answers it had."""
 
     name: ClassVar[str] = "collect"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Config: ClassVar[type[CollectConfig]] = CollectConfig
 
     def run(

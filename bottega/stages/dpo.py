@@ -58,7 +58,7 @@ class _Direct:
     """What both stages do."""
 
     name: ClassVar[str]
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Config: ClassVar[type[StageConfig]]
     kinds: ClassVar[tuple[type[Comparison | Rated], ...]] = (Comparison, Rated)
 

@@ -129,7 +129,7 @@ class PolicyStage:
     """What the methods have in common: parents, prompts, networks, and the account of it all."""
 
     name: ClassVar[str]
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Config: ClassVar[type[StageConfig]]
     Run: ClassVar[type[PolicyRun]]
 

@@ -54,7 +54,7 @@ class Reward:
     """Give a parent's trunk a head that scores answers. The head and the shift come with the model."""
 
     name: ClassVar[str] = "reward"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Config: ClassVar[type[StageConfig]] = RewardConfig
 
     def run(self, config: RewardConfig, inputs: StageInputs, seed: int) -> StageResult:
