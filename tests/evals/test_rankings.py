@@ -108,6 +108,7 @@ def test_labelers_who_disagree_are_one_pair_and_a_judge_who_knows_how_many_is_ca
 
 
 def test_strangers_are_those_who_ranked_nothing_in_training() -> None:
+    """CORRECTNESS 14: accuracy on labelers not seen in training is of the rankings that these gave."""
     answers = tuple(Answer(Message("assistant", text)) for text in ("a", "b"))
     ann, bob = Ranking("ann", ((0,), (1,))), Ranking("bob", ((1,), (0,)))
     known = labelers_of([Comparison(ASKED, answers, (ann,))])
