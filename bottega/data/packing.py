@@ -76,8 +76,9 @@ class StepPlan(ABC):
         parts = world * micros
         if self.batch_rows % parts:
             raise UserError(
-                f"a batch of {self.batch_rows} rows cannot be split over {world} processes x {micros} "
-                f"micro-batches; make the rows a multiple of {parts}"
+                f"a step of {self.tokens_per_step} tokens is {self.batch_rows} rows of {self.context}, which "
+                f"cannot be split over {world} processes x {micros} micro-batches; set batch_tokens to "
+                f"{-(-self.batch_rows // parts) * parts * self.context}"
             )
         size = self.batch_rows // parts
         first = step * self.batch_rows + (rank * micros + micro) * size

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 REFERENCES = 2000  # comparisons whose mean score is to be 0: it is known to a fiftieth of their spread
 EVALUATIONS = 8  # of held-out comparisons, while training
+LOOKED_AT = (
+    2000  # of these, at most: their loss is known to a hundredth, and looks cost no more than they tell
+)
 LOG2 = 0.6931  # the loss of one who knows nothing
 
 
@@ -121,7 +124,8 @@ class PreferenceData:
         )
         if not self.heldout:
             return plan, None
-        heldout = ComparisonPlan(self.heldout, config.batch_tokens, 0, context=row, strip=strip, pad=pad)
+        looked_at = evenly(self.heldout, LOOKED_AT)
+        heldout = ComparisonPlan(looked_at, config.batch_tokens, 0, context=row, strip=strip, pad=pad)
         return plan, heldout
 
     def report(self, plan: ComparisonPlan) -> dict[str, Any]:

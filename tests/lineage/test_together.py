@@ -88,7 +88,8 @@ def test_what_fails_is_told_once_and_the_rest_is_built(data: Path, tmp_path: Pat
     assert done.stdout.count("failed model text-davinci:") == 1, done.stdout
     assert "nothing in it is of use here" in done.stdout
     assert home.names("model") == ["code-davinci", "davinci"]
-    assert "a batch of 9 rows cannot be split over 2 processes" in done.stdout
+    assert "576 tokens is 9 rows of 64, which cannot be split over 2 processes" in done.stdout
+    assert "set batch_tokens to 640" in done.stdout
 
 
 ONLY_ONE_FAILS = """

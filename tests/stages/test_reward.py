@@ -201,6 +201,20 @@ def test_a_prompt_that_one_dataset_trains_on_is_not_held_out_of_another(
     assert report["heldout_but_trained_on"] == held[1] - held[0]
 
 
+def test_looks_are_at_some_of_what_is_held_out_where_that_is_much(
+    workshop: Workshop, base_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bottega.stages import reward
+
+    inputs = workshop.inputs(tmp_path, workshop.dataset("rankings"), parent=base_model)
+    tokenizer, config = Tokenizer.load(base_model), reward.RewardConfig.parse({"context": 64})
+    data = reward.read_judged(inputs, tokenizer, config)
+    assert len(data.heldout) > 3
+    monkeypatch.setattr(reward, "LOOKED_AT", 3)
+    _, heldout = data.plans(config, tokenizer, 0)
+    assert heldout is not None and len(heldout.judged) == 3
+
+
 def test_a_weight_is_refused_where_every_record_counts_the_same(
     workshop: Workshop, base_model: Path, tmp_path: Path
 ) -> None:
