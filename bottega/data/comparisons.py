@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from bottega.data.records import Answer, Comparison, Message, Ranking, Rated
 from bottega.data.tokenizer import Tokenizer
 from bottega.errors import UserError
 
+J = TypeVar("J", bound=Comparison | Rated)
 UNKNOWN = "unknown"  # the labeler of a ranking that names none
 
 
@@ -113,8 +115,11 @@ def encode_answer(tokenizer: Tokenizer, messages: tuple[Message, ...], answer: A
     An answer that a model gave has the tokens that were drawn, where this tokenizer reads the same text in
     them; one cut off has no end.
     """
-    if answer.token_ids is not None and tokenizer.decode(answer.token_ids) == answer.message.content:
-        return list(answer.token_ids)
+    drawn = answer.token_ids
+    # A tokenizer takes no notice of ids that it does not have: of an empty answer's end, say.
+    own = drawn is not None and all(0 <= i < tokenizer.vocab_size for i in drawn)
+    if drawn is not None and own and tokenizer.decode(drawn) == answer.message.content:
+        return list(drawn)
     prompt = encode_chat(tokenizer, messages, add_generation_prompt=True).ids
     whole = encode_chat(tokenizer, (*messages, answer.message))
     ids, weights = whole.ids, whole.weights or []
@@ -126,19 +131,19 @@ def encode_answer(tokenizer: Tokenizer, messages: tuple[Message, ...], answer: A
     return [*tokenizer.encode(answer.message.content), tokenizer.require("im_end")]
 
 
-def merged(comparisons: Iterable[Comparison]) -> list[Comparison]:
-    """The comparisons, those of the same answers to the same prompt as one, with the rankings of all.
+def merged(records: Iterable[J]) -> list[J]:
+    """The records, comparisons of the same answers to the same prompt as one, with the rankings of all.
 
     Files often have a row for each labeler. As rows of their own such a prompt would weigh by its labelers,
     and nobody would be seen to have judged what another did.
     """
-    found: dict[Hashable, Comparison] = {}
-    for number, one in enumerate(comparisons):
-        texts = [answer.message.content for answer in one.answers]
-        distinct = len(set(texts)) == len(texts)
+    found: dict[Hashable, J] = {}
+    for number, one in enumerate(records):
+        texts = [answer.message.content for answer in one.answers] if isinstance(one, Comparison) else []
+        distinct = len(set(texts)) == len(texts) > 0
         key = (one.messages, tuple(sorted(texts))) if distinct else number
         first = found.get(key)
-        if first is None:
+        if not isinstance(one, Comparison) or not isinstance(first, Comparison):
             found[key] = one
             continue
         place = {answer.message.content: i for i, answer in enumerate(first.answers)}

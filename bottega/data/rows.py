@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bottega.data.records import Message, Origin, Record, Role
 
 Fields = dict[str, object]
+_DIGITS = re.compile(r"[+-]?[0-9]{1,18}")  # `isdigit` also takes what `int` does not, such as "²"
+_LARGEST = 10**18  # beyond it no number is a rank, a label or a mark, and floats no longer hold it
 
 
 class ShapeError(ValueError):
@@ -129,10 +132,12 @@ def with_input(instruction: str, given: str) -> str:
 
 def integer(value: object, name: str) -> int:
     """A whole number, also written as text (CSV) or as a float without a fraction."""
-    if isinstance(value, str) and value.strip().lstrip("+-").isdigit():
+    if isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
         return int(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer():
+    if isinstance(value, float) and value.is_integer():
         return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST:
+        return value
     raise ShapeError(f"`{name}` must be a whole number; found {value!r}"[:200])
 
 

@@ -161,38 +161,45 @@ def _gaps(rankings: Sequence[Ranking], answers: int) -> NDArray[np.int64]:
     return found
 
 
-def _pairs(rankings: Rankings) -> Iterator[tuple[int, float, float]]:
-    """Of every pair that somebody ranked: how many tiers apart, the probability given to the answer that is
-    thought better, and the share of the votes that say so. Labelers who disagree are one pair, not two."""
+def _votes(rankings: Rankings) -> Iterator[tuple[float, int, float, float]]:
+    """Of every pair that somebody ranked, each side that has votes: their share, by how many tiers they set
+    the answers apart, the probability given to the answer thought better, and whether that is this side.
+
+    The shares of a pair sum to 1 however many labelers there were. A pair and not a prompt is the unit here,
+    for a probability is given to each pair.
+    """
     for one, rewards, gaps in zip(rankings.judged, rankings.rewards, rankings.gaps, strict=True):
         votes = one.wins + one.wins.T
-        for i, j in zip(*np.nonzero(np.triu(votes)), strict=True):
-            likely = 1 / (1 + math.exp(-float(rewards[i] - rewards[j])))
-            share = float(one.wins[i, j] / votes[i, j])
-            agree = 0.5 if rewards[i] == rewards[j] else share if rewards[i] > rewards[j] else 1 - share
-            yield int(max(gaps[i, j], gaps[j, i])), max(likely, 1 - likely), agree
+        for i, j in zip(*np.nonzero(one.wins), strict=True):
+            ahead = float(rewards[i] - rewards[j])
+            likely = 1 / (1 + math.exp(-abs(ahead)))
+            yield float(one.wins[i, j] / votes[i, j]), int(gaps[i, j]), likely, 0.5 * (1 + np.sign(ahead))
 
 
 def _by_gap(rankings: Rankings) -> dict[str, float]:
-    right: dict[int, list[float]] = {}
-    for gap, _, agree in _pairs(rankings):
-        right.setdefault(min(gap, LARGEST_GAP), []).append(agree)
-    return {f"accuracy_gap_{gap}": float(np.mean(found)) for gap, found in sorted(right.items())}
+    right: dict[int, list[tuple[float, float]]] = {}
+    for share, gap, _, agrees in _votes(rankings):
+        right.setdefault(min(gap, LARGEST_GAP), []).append((share, agrees))
+    found = {}
+    for gap, votes in sorted(right.items()):
+        shares, agrees = np.array(votes).T
+        found[f"accuracy_gap_{gap}"] = float(np.average(agrees, weights=shares))
+    return found
 
 
 def _by_confidence(rankings: Rankings) -> dict[str, float]:
     """How often the answer thought better was, by how surely it was thought so; and the mean distance of the
     two, weighted by pairs (the expected calibration error)."""
-    pairs = list(_pairs(rankings))
-    sure, won = [likely for _, likely, _ in pairs], [agree for _, _, agree in pairs]
+    votes = np.array([(share, likely, agrees) for share, _, likely, agrees in _votes(rankings)])
+    shares, sure, won = votes.T
     edges = np.digitize(sure, BINS[1:-1])
     found: dict[str, float] = {}
     error = 0.0
     for number, (low, high) in enumerate(pairwise(BINS)):
         inside = edges == number
         if inside.any():
-            rate, said = float(np.mean(np.array(won)[inside])), float(np.mean(np.array(sure)[inside]))
+            rate, said = (float(np.average(of[inside], weights=shares[inside])) for of in (won, sure))
             found[f"right_when_{low:.1f}_to_{high:.1f}"] = rate
-            found[f"pairs_at_{low:.1f}_to_{high:.1f}"] = float(inside.sum())
-            error += float(inside.mean()) * abs(rate - said)
+            found[f"pairs_at_{low:.1f}_to_{high:.1f}"] = round(float(shares[inside].sum()), 6)
+            error += float(shares[inside].sum() / shares.sum()) * abs(rate - said)
     return found | {"calibration_error": error}

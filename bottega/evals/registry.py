@@ -82,7 +82,8 @@ _RIVAL = re.compile(r"win-rate@([A-Za-z0-9._-]+)(?:/([A-Za-z0-9._-]+))?")
 @dataclass(frozen=True)
 class Subject:
     """The model to score. ``chat``: it was taught the chat template, so requests are put in it; ``parents``:
-    the models that it was made from, a reward that it was trained on among them."""
+    the models that it was made from, in their order: after the first the reward that it was trained on, and
+    then the judge that chose its best step, where it has these."""
 
     model: Decoder
     tokenizer: Tokenizer
@@ -250,8 +251,12 @@ def _win_rate(name: str, what: str, subject: Subject, options: EvalOptions) -> S
 
 def _role_of(judge: str, subject: Subject) -> str:
     """What a judge is to the model that is scored."""
-    used = judge in subject.parents
-    return f"{judge}, {'the reward it was trained on' if used else 'a reward model its training did not use'}"
+    _, *used = subject.parents or ("",)
+    if judge in used[:1]:
+        return f"{judge}, the reward it was trained on"
+    if judge in used:
+        return f"{judge}, the reward model that chose its best step"
+    return f"{judge}, a reward model its training did not use"
 
 
 def _heldout_prompts(name: str, what: str, options: EvalOptions) -> list[Prompt]:

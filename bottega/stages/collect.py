@@ -111,7 +111,7 @@ class Collect:
         written = _written(inputs, config, found["train"])
         parts |= written
         manifest = freeze_records(parts, inputs.out)
-        report = _report(found, written)
+        report = _report(found, written) | {"heldout_but_trained_on": asked.seen}
         shutil.rmtree(inputs.work, ignore_errors=True)
         return Collected(manifest, report)
 

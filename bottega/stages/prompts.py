@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bottega.data.records import Prompt, Record, prompt_of
-from bottega.data.splits import evenly
+from bottega.data.records import Conversation, Prompt, Record, prompt_of
+from bottega.data.splits import content_key, evenly
 from bottega.errors import UserError
 from bottega.stages.base import DatasetInput, DataUse, StageInputs
 from bottega.stages.rewards import Asked
@@ -33,6 +33,7 @@ class Prompts:
     train: list[Asked]
     heldout: list[Asked]
     use: tuple[DataUse, ...]
+    seen: int = 0  # left out of what is held out: another of the datasets trains on them
 
     @property
     def digest(self) -> str:
@@ -45,7 +46,11 @@ class Prompts:
     @property
     def report(self) -> dict[str, Any]:
         """For the card."""
-        return {"prompts": len(self.train), "heldout_prompts": len(self.heldout)}
+        return {
+            "prompts": len(self.train),
+            "heldout_prompts": len(self.heldout),
+            "heldout_but_trained_on": self.seen,
+        }
 
 
 def read_prompts(
@@ -59,8 +64,8 @@ def read_prompts(
     """The prompts of the main datasets; a replay dataset has none. At most ``heldout`` of those held out, and
     none of records of the kinds ``without``.
 
-    A prompt that leaves no room for an answer is counted and left out; nothing is held out that another of
-    the datasets asks in training. Raises ``UserError`` where none is left.
+    A prompt that leaves no room for an answer is counted and left out, and so is a held-out one that any of
+    the datasets trains on, replay and comparisons too. Raises ``UserError`` where none is left.
     """
     from bottega.data.frozen import FrozenDataset
 
@@ -87,12 +92,27 @@ def read_prompts(
         use.append(_use(entry, dataset, found, skipped))
         train += found
         apart += _asked(dataset, entry, "heldout", tokenizer, longest, Counter(), without)
-    asked = {one.messages for one in train}
-    apart = [one for one in apart if one.messages not in asked]
+    trained = _trained_on(inputs) if apart else set()
+    fresh = [one for one in apart if content_key(Conversation(one.messages)) not in trained]
     if not train:
         why = ", ".join(f"{n} {reason}" for one in use for reason, n in one.skipped.items()) or "no dataset"
         raise UserError(f"{inputs.out.name}: there is nothing to ask: {why}")
-    return Prompts(train, apart if heldout is None else evenly(apart, heldout), tuple(use))
+    kept = fresh if heldout is None else evenly(fresh, heldout)
+    return Prompts(train, kept, tuple(use), len(apart) - len(fresh))
+
+
+def _trained_on(inputs: StageInputs) -> set[bytes]:
+    """The keys of all prompts that the datasets have to train on, as the split knows them."""
+    from bottega.data.frozen import FrozenDataset
+
+    found = set()
+    for entry in inputs.datasets:
+        dataset = FrozenDataset(entry.folder)
+        for source in dataset.manifest.sources:
+            if not entry.sources or source.uri in entry.sources:
+                records = dataset.records("train", source=source.uri)
+                found |= {content_key(record) for record in records if prompt_of(record)}
+    return found
 
 
 def _asked(

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from bottega.data.comparisons import Judged, JudgedCounts, encode_judged, merged
 from bottega.data.records import Comparison, Conversation, Rated
-from bottega.data.splits import evenly
+from bottega.data.splits import content_key, evenly
 from bottega.errors import UserError
 from bottega.evals.rankings import labelers_of, of_labelers
 from bottega.stages.base import DatasetInput, DataUse, StageConfig, StageInputs, StageResult, register
@@ -108,7 +108,7 @@ class PreferenceData:
     counts: JudgedCounts
     use: tuple[DataUse, ...]
     reliability: dict[str, float]
-    seen: int  # comparisons and ratings left out of what is held out, for their prompt is trained on
+    seen: int  # comparisons and ratings left out of what is held out: their prompt is trained on
     notes: tuple[str, ...]  # what the user must know of the data
 
     def plans(
@@ -177,7 +177,7 @@ def read_judged(
                 "much: every labeler's word weighs the same"
             )
     trained = {
-        r.messages for entry, data in datasets for r in _of(entry, data, "train") if isinstance(r, kinds)
+        content_key(r) for entry, data in datasets for r in _of(entry, data, "train") if isinstance(r, kinds)
     }
     seen = 0
     counts = JudgedCounts()
@@ -193,12 +193,15 @@ def read_judged(
             )
         own = JudgedCounts()
         records = list(_of(entry, dataset, "train"))
-        judged = _merged(records, kinds)
+        judged = merged(r for r in records if isinstance(r, kinds))
+        if Rated not in kinds and (ratings := sum(isinstance(r, Rated) for r in records)):
+            own.skipped["a single rating"] = ratings
         found = list(encode_judged(tokenizer, judged, config.context, own, reliability=reliability))
         shown = [_as_rated(r) for r in records if isinstance(r, Conversation)]
         reference += encode_judged(tokenizer, filter(None, shown), config.context, JudgedCounts())
-        apart = _merged(_by_known(list(_of(entry, dataset, "heldout")), labelers_of(records)), kinds)
-        fresh = [record for record in apart if record.messages not in trained]
+        known = _by_known(list(_of(entry, dataset, "heldout")), labelers_of(records))
+        apart = merged(r for r in known if isinstance(r, kinds))
+        fresh = [record for record in apart if content_key(record) not in trained]
         seen += len(apart) - len(fresh)
         heldout += encode_judged(tokenizer, fresh, config.context, JudgedCounts())
         train += found
@@ -206,21 +209,12 @@ def read_judged(
         _merge(counts, own)
     if not train:
         why = ", ".join(f"{reason}: {n}" for reason, n in counts.skipped.items()) or "no comparisons in it"
-        if Rated not in kinds and any(one.skipped.get("rated") for one in use):
+        if counts.skipped["a single rating"]:
             why = "comparisons are wanted, and there are ratings alone; choose stage = kto"
         raise UserError(f"{inputs.out.name}: there is nothing to learn from ({why})")
     return PreferenceData(
         train, heldout, reference, counts, tuple(use), reliability, seen=seen, notes=tuple(notes)
     )
-
-
-def _merged(records: Sequence[Any], kinds: tuple[type[Comparison | Rated], ...]) -> list[Comparison | Rated]:
-    """Those of the kinds that are asked for: the comparisons, a prompt's rows as one, and the ratings."""
-    wanted = [r for r in records if isinstance(r, kinds)]
-    return [
-        *merged(r for r in wanted if isinstance(r, Comparison)),
-        *(r for r in wanted if isinstance(r, Rated)),
-    ]
 
 
 def _of(entry: DatasetInput, dataset: FrozenDataset, split: Literal["train", "heldout"]) -> Iterator[Any]:
@@ -253,7 +247,7 @@ def _use(
     kinds: tuple[type[Comparison | Rated], ...],
 ) -> DataUse:
     used = [r for r in records if isinstance(r, kinds)]
-    others = Counter(type(r).__name__.lower() for r in records if not isinstance(r, kinds))
+    others = Counter(type(r).__name__.lower() for r in records if not isinstance(r, Comparison | Rated))
     texts = (m.content for r in used for m in (*r.messages, *_answers(r)))
     return DataUse(
         dataset=entry.name or entry.folder.name,

@@ -73,6 +73,23 @@ def test_tokens_that_were_drawn_under_another_tokenizer_are_not_read_as_this_one
     )
 
 
+def test_an_end_that_this_tokenizer_does_not_have_is_not_read_as_its_own(tokenizer: Tokenizer) -> None:
+    """An id that no token has decodes to nothing, as an end does."""
+    empty = Answer(Message("assistant", ""), token_ids=(151645,))
+    assert encode_answer(tokenizer, ASKED, empty) == [tokenizer.im_end]
+
+
+def test_records_keep_their_order_ratings_between_comparisons_too() -> None:
+    some: list[Comparison | Rated] = [
+        Rated(ASKED, said("a")[0], 1.0),
+        Comparison(ASKED, said("a", "b"), (FIRST,)),
+        Rated(ASKED, said("b")[0], 0.0),
+        Comparison(ASKED, said("b", "a"), (FIRST,)),
+        Rated(ASKED, said("a")[0], 1.0),
+    ]
+    assert [type(one).__name__[0] for one in merged(some)] == ["R", "C", "R", "R"]
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("pq"), st.permutations(["a", "b", "c"]), st.permutations(range(3))),

@@ -352,6 +352,10 @@ def ruled(name: str, *arguments: object) -> dict[str, Any]:
         ({"prompt": "A?", "answers": ["x"], "ranks": [0]}, "1 `answers` and 1 `ranks`"),
         ({"prompt": "A?", "answers": ["x", "y"], "ranks": [0, float("nan")]}, "must be a whole number"),
         ({"prompt": "A?", "answers": ["x", "y"], "ranks": [0, float("inf")]}, "must be a whole number"),
+        ({"prompt": "A?", "answers": ["x", "y"], "ranks": [0, 10**400]}, "must be a whole number"),
+        ({"prompt": "A?", "answers": ["x", "y"], "ranks": ["0", "\u00b2"]}, "must be a whole number"),
+        ({"prompt": "A?", "answers": ["x", "y"], "ranks": ["0", "--1"]}, "must be a whole number"),
+        ({"prompt": "A?", "answers": ["x", "y"], "ranks": ["0", "1" * 5000]}, "must be a whole number"),
         (
             {"chosen": "\n\nHuman: A\n\nAssistant: b", "rejected": "\n\nHuman: C\n\nAssistant: d"},
             "are different conversations",

@@ -119,3 +119,16 @@ def test_a_rival_or_a_judge_of_another_tokenizer_is_refused(
     options = EvalOptions(cases=2, models={"rival": tmp_path / "rival", "judge": tmp_path / "judge"})
     with pytest.raises(UserError, match=f"{other} has another tokenizer than the model that is scored"):
         score("win-rate@rival/judge:preference-prompts", Subject(model, tokenizer, True), options)
+
+
+def test_a_judge_is_named_for_what_it_was_in_training(model: Decoder, tokenizer: Tokenizer) -> None:
+    """CORRECTNESS 35."""
+    from bottega.evals.registry import _role_of
+
+    subject = Subject(model, tokenizer, True, ("talker", "reward", "chooser"))
+    assert _role_of("reward", subject) == "reward, the reward it was trained on"
+    assert _role_of("chooser", subject) == "chooser, the reward model that chose its best step"
+    for other in ("stranger", "talker"):
+        assert _role_of(other, subject) == f"{other}, a reward model its training did not use"
+    alone = Subject(model, tokenizer, True)
+    assert _role_of("reward", alone) == "reward, a reward model its training did not use"

@@ -107,6 +107,14 @@ def test_labelers_who_disagree_are_one_pair_and_a_judge_who_knows_how_many_is_ca
     assert brier(rankings((split, [math.log(4), 0.0])), name="x", seed=0).details["standard_error"] == 0
 
 
+def test_who_disagrees_counts_where_he_sets_the_answers_apart_as_far_as_he_does() -> None:
+    split = judged([[0, 0.8], [0.2, 0]], [1, 1])
+    gaps = [np.array([[0, 1], [3, 0]])]
+    found = pair_accuracy(Rankings([split], [np.array([1, 0], np.float32)], gaps, 0), name="x", seed=0)
+    assert found.details["accuracy_gap_1"] == 1.0
+    assert found.details["accuracy_gap_3"] == 0.0
+
+
 def test_strangers_are_those_who_ranked_nothing_in_training() -> None:
     """CORRECTNESS 14: accuracy on labelers not seen in training is of the rankings that these gave."""
     answers = tuple(Answer(Message("assistant", text)) for text in ("a", "b"))

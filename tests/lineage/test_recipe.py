@@ -65,6 +65,8 @@ def test_every_shipped_recipe_is_sound() -> None:
         ('only = { lang = ["en"] }', 'without = { lang = ["en", "fr"] }', False),
         ('only = { lang = ["en"] }', 'only = { lang = ["zh"] }', False),
         ('only = { lang = ["e*"] }', 'only = { lang = ["en"] }', True),
+        ('only = { lang = ["e?"] }', 'only = { lang = ["en"] }', True),
+        ('only = { lang = ["[ef]n"] }', 'only = { lang = ["en"] }', True),
     ],
 )
 def test_what_one_dataset_holds_out_no_other_trains_on(first: str, second: str, is_fault: bool) -> None:
@@ -83,6 +85,14 @@ def test_what_one_dataset_holds_out_no_other_trains_on(first: str, second: str, 
     )
     assert "0.1 in 'one'" in message and "Give both the same share" in message
     parse(text.replace("heldout = 0.2", "heldout = 0.1"), "family.toml")
+
+
+def test_sources_with_splits_of_their_own_may_hold_out_any_share() -> None:
+    more = "".join(
+        f'\n[datasets.{name}]\nheldout = {share}\nsources = [{{ uri = "school:prose-en", records = 9 }}]\n'
+        for name, share in (("one", 0.1), ("two", 0.2))
+    )
+    parse(TINY.read_text(encoding="utf-8") + more, "family.toml")
 
 
 def test_no_model_of_the_open_family_reads_the_wordings_held_back_for_its_claim() -> None:

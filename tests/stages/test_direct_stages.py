@@ -63,7 +63,8 @@ def test_dpo_needs_something_to_compare(workshop: Workshop, base_model: Path, tm
     data = thumbs, workshop.dataset("rankings")
     both = run("dpo", {"epochs": 1.0}, workshop, base_model, tmp_path / "both", *data)
     assert both.report["ratings"] == 0 and both.data[0].records == 0
-    assert both.data[0].skipped == {"rated": FrozenDataset(thumbs.folder).manifest.records("train")}
+    skipped = {"a single rating": FrozenDataset(thumbs.folder).manifest.records("train")}
+    assert both.data[0].skipped == both.report["skipped"] == skipped
     result = run("kto", {"epochs": 1.0}, workshop, base_model, tmp_path / "kto", thumbs)
     assert result.report["ratings"] > 100
 
