@@ -14,3 +14,4 @@ for name in ("train", "sft", "preference", "ppo"):
 if torch.cuda.is_available():
     subprocess.run([sys.executable, "-m", "benchmarks.gpu", "train", "--peer"], check=True)
     subprocess.run([sys.executable, "-m", "benchmarks.gpu", "generate"], check=True)
+    subprocess.run([sys.executable, "-m", "benchmarks.gpu_ppo"], check=True)

@@ -14,7 +14,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,13 @@ class Job:
     steps: int  # measured
     warmup: int  # not measured: compilation and first allocations
     started: float  # time.time() when the command was given
+    # Of learning by trial, whose rows are answers:
+    device: str = "cpu"
+    shape: str = "13.8M"
+    new_tokens: int = 128  # of an answer
+    batch_tokens: int = 8192  # that ours computes at once
+    peer_parts: int = 1  # in which the peer computes a step's answers
+    compile: str = "on"  # ours
 
 
 class StepClock:
@@ -204,12 +211,12 @@ def peer_model(
     return LlamaForCausalLM(config)
 
 
-def peer_tokenizer() -> Any:
+def peer_tokenizer(vocab_size: int = SHAPE["vocab_size"]) -> Any:
     """A tokenizer for the trainer to hold: words t0, t1 .. with spaces between, where examples are no ids."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    vocabulary = {f"t{i}": i for i in range(SHAPE["vocab_size"])}
+    vocabulary = {f"t{i}": i for i in range(vocab_size)}
     base = Tokenizer(models.WordLevel(vocabulary, unk_token="t0"))
     base.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=base, eos_token="t1", pad_token="t2", unk_token="t0")
@@ -220,8 +227,12 @@ def read_examples(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "examples.jsonl").read_text().splitlines()]
 
 
-def peak_memory_bytes() -> int:
-    """Of this process so far."""
+def peak_memory_bytes(device: str = "cpu") -> int:
+    """Of this process so far, on the device that it computes on."""
+    if device != "cpu":
+        import torch
+
+        return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if platform.system() == "Darwin" else peak * 1024
 
@@ -236,23 +247,25 @@ CONTENDERS: dict[str, Callable[[Job], StepClock]] = {
 
 def main() -> None:
     from benchmarks.preferring import PREFERRING
+    from benchmarks.trials import TRIALS
 
-    contenders = CONTENDERS | PREFERRING
+    contenders = CONTENDERS | PREFERRING | TRIALS
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=contenders)
     parser.add_argument("folder", type=Path)
-    for flag, kind in (("rows", int), ("context", int), ("steps", int), ("warmup", int), ("started", float)):
-        parser.add_argument(f"--{flag}", type=kind, required=True)
-    parser.add_argument("--precision", required=True)
-    given = parser.parse_args()
-    job = Job(
-        given.folder, given.rows, given.context, given.precision, given.steps, given.warmup, given.started
-    )
-    clock = contenders[given.name](job)
+    kinds = {"int": int, "float": float, "str": str}
+    for field in fields(Job)[1:]:
+        needed = field.default is MISSING
+        default = None if needed else field.default
+        parser.add_argument(f"--{field.name}", type=kinds[str(field.type)], required=needed, default=default)
+    given = vars(parser.parse_args())
+    contender = contenders[given.pop("name")]
+    job = Job(**given)
+    clock = contender(job)
     found = {
         "step_s": clock.step_s[job.warmup :],
         "first_step_s": clock.first_step_s,
-        "peak_memory_bytes": peak_memory_bytes(),
+        "peak_memory_bytes": peak_memory_bytes(job.device),
         "parts": {part: statistics.median(s[job.warmup :]) for part, s in clock.parts.items()},
     }
     print("RESULT " + json.dumps(found), flush=True)

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from benchmarks.contenders import Job
 from bottega.training.precision import Precision, PrecisionName, choose_precision
 
 
@@ -106,7 +107,7 @@ def _together(results: list[Measured]) -> Measured:
 
 def measure(name: str, folder: Path, given: argparse.Namespace) -> Measured | None:
     """Run a contender in a process of its own; None, with what it said, where it fails."""
-    options = {key: getattr(given, key) for key in ("rows", "context", "warmup", "precision")}
+    options = {one.name: getattr(given, one.name) for one in fields(Job) if hasattr(given, one.name)}
     options |= {"steps": given.repeats, "started": time.time()}
     command = [sys.executable, "-m", "benchmarks.contenders", name, str(folder)]
     for key, value in options.items():
@@ -133,6 +134,11 @@ def describe(measured: Measured, tokens: float) -> None:
 def ratio(name: str, ours: float, peer: float) -> None:
     """The line that a bar is read from."""
     print(f"RATIO {name} {ours:.4g} {peer:.4g} {ours / peer:.3f}", flush=True)
+
+
+def part(name: str, what: str, seconds: float, step_s: float) -> None:
+    """A row of what a step is made of: seconds of a step, and their share of it."""
+    print(f"PART {name} {what} {seconds:.3f} {seconds / step_s:.3f}", flush=True)
 
 
 def share(name: str, fraction: float) -> None:

@@ -39,6 +39,10 @@ class Source:
     heldout: list[Any]
 
 
+Accuracies = dict[str, NDArray[np.float64]]  # by source, one for each held-out prompt
+Learn = Callable[[Path, Path, dict[str, Source]], Accuracies]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
@@ -51,18 +55,22 @@ def main() -> None:
 
     parent = find_model(Home(), given.model, given.recipe)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        frozen(given.data, folder / "data")
-        sources = read(folder / "data", parent)
-        accuracies: dict[str, dict[str, NDArray[np.float64]]] = {
-            "place": {name: by_place(one) for name, one in sources.items()},
-            "length": {name: by_length(one) for name, one in sources.items()},
-        }
-        for name, learn in (("ours", ours), ("TRL", trl)):
-            began = time.perf_counter()
-            accuracies[name] = learn(parent, folder, sources)
-            print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
-    show(accuracies)
+        show(compare(given.data, parent, Path(scratch), {"ours": ours, "TRL": trl}))
+
+
+def compare(data: Path, parent: Path, folder: Path, learners: dict[str, Learn]) -> dict[str, Accuracies]:
+    """What the rules and the learners make of the held-out comparisons of every source."""
+    frozen(data, folder / "data")
+    sources = read(folder / "data", parent)
+    accuracies = {
+        "place": {name: by_place(one) for name, one in sources.items()},
+        "length": {name: by_length(one) for name, one in sources.items()},
+    }
+    for name, learn in learners.items():
+        began = time.perf_counter()
+        accuracies[name] = learn(parent, folder, sources)
+        print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
+    return accuracies
 
 
 def frozen(data: Path, folder: Path) -> None:
@@ -117,7 +125,7 @@ def by_length(source: Source) -> NDArray[np.float64]:
     return agreements(source.heldout, [sign * values for values in lengths(source.heldout)])
 
 
-def ours(parent: Path, folder: Path, sources: dict[str, Source]) -> dict[str, NDArray[np.float64]]:
+def ours(parent: Path, folder: Path, sources: dict[str, Source]) -> Accuracies:
     """The stage as a recipe runs it, one pass."""
     from bottega import stages
     from bottega.evals.scoring import score_answers
@@ -139,13 +147,11 @@ def ours(parent: Path, folder: Path, sources: dict[str, Source]) -> dict[str, ND
     return by_source(sources, lambda judged: score_answers(scorer, judged))
 
 
-def by_source(
-    sources: dict[str, Source], score: Callable[[list[Any]], list[NDArray[Any]]]
-) -> dict[str, NDArray[np.float64]]:
+def by_source(sources: dict[str, Source], score: Callable[[list[Any]], list[NDArray[Any]]]) -> Accuracies:
     return {name: agreements(one.heldout, score(one.heldout)) for name, one in sources.items()}
 
 
-def trl(parent: Path, folder: Path, sources: dict[str, Source]) -> dict[str, NDArray[np.float64]]:
+def trl(parent: Path, folder: Path, sources: dict[str, Source]) -> Accuracies:
     """RewardTrainer over all ordered pairs, one pass, fused AdamW under a linear schedule."""
     import torch
     from datasets import Dataset
@@ -206,11 +212,11 @@ def trl(parent: Path, folder: Path, sources: dict[str, Source]) -> dict[str, NDA
     return max(found, key=pooled)
 
 
-def pooled(accuracies: dict[str, NDArray[np.float64]]) -> float:
+def pooled(accuracies: Accuracies) -> float:
     return float(np.concatenate(list(accuracies.values())).mean())
 
 
-def show(accuracies: dict[str, dict[str, NDArray[np.float64]]]) -> None:
+def show(accuracies: dict[str, Accuracies]) -> None:
     """A row for each source; behind the accuracies standard errors, of prompts: the thousand pairs held out
     of the debates are of a handful of topics."""
     print(f"{'source':26s} {'prompts':>7s} " + " ".join(f"{name:>16s}" for name in accuracies))

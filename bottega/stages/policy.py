@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from bottega.training.objective import LossParts
 
 T = TypeVar("T")
-SLOTS = 64  # answers sampled at once
+SLOTS, GPU_SLOTS = 64, 256  # answers sampled at once, where a step has as many
 BACK_OFF = 0.5  # the rate's factor after each time that a policy ran away; the price of KL rises by as much
 MOST_BACK_OFFS = 3  # then training ends
 SHOWN = 2  # best and worst answers kept at every look at the held-out prompts
@@ -145,7 +145,8 @@ class PolicyRun(Run):
         lengths = [len(one.tokens) for one in (*self.prompts, *self.heldout)]
         longest, n = max(lengths), config.answers_per_prompt
         self.row = row_for(lengths, n, config.max_new_tokens)
-        slots, most = min(SLOTS, config.batch_prompts * n), longest + config.max_new_tokens
+        at_once = GPU_SLOTS if networks.device.type == "cuda" else SLOTS
+        slots, most = min(at_once, config.batch_prompts * n), longest + config.max_new_tokens
         self.looker = self._engine(networks.policy.model, slots, most)  # of the policy, its weights in place
         source = self.begin(networks)
         self.engine = self.looker if source is None else self._engine(source, slots, most)
