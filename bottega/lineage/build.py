@@ -174,6 +174,8 @@ def build_node(
             report.built.append(node)
             _stands(resolver, node, family, observer, report)
             observer.done(node, note)
+            for remark in _remarks(resolver, node):
+                observer.say(remark)
             return
     _stands(resolver, node, family, observer, report)
     report.found.append(node)
@@ -197,6 +199,13 @@ def _stands(resolver: Resolver, node: Node, family: Family, observer: Observer, 
             except Exception as error:  # the model stands all the same, and others are made from it
                 report.unscored[node] = error
                 observer.say(f"{node} could not be evaluated: {error}")
+
+
+def _remarks(resolver: Resolver, node: Node) -> list[str]:
+    """What the user must know of the run that made a model."""
+    if node.kind != "model":
+        return []
+    return [f"  {node.name}: {note}" for note in read_card(resolver.path(node)).notes]
 
 
 def _reword(recipe: Recipe, name: str, folder: Path) -> None:

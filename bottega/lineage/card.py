@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import time
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ from bottega.evals.score import Score
 from bottega.lineage.home import read_json, write_json
 from bottega.lineage.recipe import Role, Text
 
-FIGURES = (  # of learning from preference, beside the loss
-    *("score", "kl", "length", "entropy", "ended", "explained_variance", "clip_fraction"),
-    *("accuracy", "margin"),
+FIGURES = (  # beside the loss; a card has those that its run has
+    *("score", "kl", "length", "ended", "entropy", "explained_variance"),
+    *("approx_kl", "clip_fraction", "ratio", "ratio_variance"),
+    *("accuracy", "margin", "grad_norm"),
 )
 # Of looks at held-out answers, in a run that samples.
 LOOKS = ("tokens", "kl", "heldout_preference", "heldout_quality")
@@ -82,6 +85,15 @@ class Sample(_Part):
     answer: str
 
 
+class Trial(_Part):
+    """An answer to a held-out prompt after so many steps of learning by trial, and its score."""
+
+    step: int
+    prompt: str
+    answer: str
+    score: float
+
+
 class Card(_Part):
     """Everything known of a model."""
 
@@ -137,6 +149,21 @@ class Card(_Part):
         """Whether it was taught the chat template, so that it is spoken to in it."""
         return self.chat or self.stage == "sft"
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user must know of the run that made it, such as why it ended early."""
+        return tuple(self.report.get("notes", ()))
+
+    def trials(self) -> list[tuple[Trial, Trial]]:
+        """The best and the worst answer at every look of a run that learned by trial, in the order of steps;
+        empty for any other."""
+        at: dict[int, list[Trial]] = {}
+        for row in self.report.get("samples", ()):
+            trial = Trial.model_validate(row)
+            at.setdefault(trial.step, []).append(trial)
+        by_score = attrgetter("score")
+        return [(max(at[step], key=by_score), min(at[step], key=by_score)) for step in sorted(at)]
+
     def score(self, evaluation: str) -> Score | None:
         """One score with its interval, or None where it was not measured."""
         row = self.scores.get(evaluation)
@@ -165,9 +192,10 @@ def write_card(folder: Path, card: Card) -> None:
     """Write card.json and README.md, each replaced at once."""
     from bottega.lineage.home import write_text
     from bottega.lineage.readme import readme
+    from bottega.model.hub import is_scorer
 
     write_json(folder / "card.json", card.model_dump(mode="json"))
-    write_text(folder / "README.md", readme(card))
+    write_text(folder / "README.md", readme(card, scorer=is_scorer(folder)))
 
 
 def versions() -> dict[str, str]:
@@ -219,8 +247,8 @@ def merge_licences(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 def thin_curves(metrics: Path) -> dict[str, list[float]]:
     """The loss over tokens from a metrics.jsonl, and the figures of :data:`FIGURES` that every line has,
-    thinned to a few hundred points."""
-    rows = [row for row in _rows(metrics) if "loss" in row and "tokens" in row]
+    thinned to a few hundred points. JSON has no infinity: a step that came to that is left out."""
+    rows = [row for row in _rows(metrics) if "loss" in row and "tokens" in row and _is_finite(row)]
     step = max(1, -(-len(rows) // CURVE_POINTS))
     kept = rows[::step] + rows[-1:] if rows and (len(rows) - 1) % step else rows[::step]
     if not kept:
@@ -233,6 +261,10 @@ def looks_of(metrics: Path) -> dict[str, list[float]]:
     """The figures of :data:`LOOKS` at the steps that looked at held-out answers."""
     rows = [row for row in _rows(metrics) if "heldout_preference" in row]
     return {name: [float(row[name]) for row in rows] for name in LOOKS if rows and name in rows[0]}
+
+
+def _is_finite(row: Mapping[str, Any]) -> bool:
+    return all(math.isfinite(row.get(name, 0.0)) for name in ("loss", *FIGURES))
 
 
 def _rows(metrics: Path) -> list[dict[str, Any]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from bottega.lineage.card import Card
 
-COLUMNS = 3
+COLUMNS = 4  # of panels, at most
 TITLES = {
     "loss": "training loss (nats a token)",
     "score": "score",
@@ -16,18 +19,22 @@ TITLES = {
     "length": "length (tokens)",
     "entropy": "entropy (nats a token)",
     "ended": "share of answers that ended",
-    "explained_variance": "explained variance of the values",
-    "clip_fraction": "clipped tokens",
+    "explained_variance": "explained variance of values",
+    "clip_fraction": "share of tokens clipped",
+    "approx_kl": "approximate KL (nats)",
+    "ratio": "mean of the ratio",
+    "ratio_variance": "variance of the ratio",
     "accuracy": "agreement with the labelers",
     "margin": "margin of the preferred answer",
+    "grad_norm": "gradient norm",
 }
 
 
 def draw_curves(card: Card, path: Path) -> None:
     """Each figure over tokens, the raw line quiet and a running mean over it; PNG or SVG by the suffix.
 
-    Where there is more than the loss, the figures stand in rows of three, and a loss of PPO, which says
-    nothing, is left out.
+    Where there is more than the loss, the figures stand in rows, and a loss of PPO, which says nothing, is
+    left out.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -35,26 +42,25 @@ def draw_curves(card: Card, path: Path) -> None:
     names = [name for name in card.curves if name != "tokens"]
     if "score" in names:
         names.remove("loss")
-    count = len(names) + bool(card.looks)
-    columns = min(COLUMNS, count)
-    rows = -(-count // columns)
-    size = (6.4, 3.0) if count == 1 else (3.4 * columns, 2.2 * rows + 0.3)
+    panels: list[Callable[[Any], None]] = [partial(_draw_figure, card=card, name=name) for name in names]
+    if card.looks:
+        panels += [
+            partial(_draw_looks, card=card, over=over) for over in ("tokens", "kl") if over in card.looks
+        ]
+    rows = -(-len(panels) // COLUMNS)
+    columns = -(-len(panels) // rows)
+    size = (6.4, 3.0) if len(panels) == 1 else (3.4 * columns, 2.2 * rows + 0.3)
     figure = Figure(figsize=size, dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, columns, squeeze=False)
-    heading = f"{card.name}: {card.stage}"
-    for number, axes in enumerate(panels.flat):
-        if number == len(names) and card.looks:
-            draw_looks(axes, card.looks)
-            continue
-        if number >= len(names):
+    grid = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, draw in zip_longest(grid, panels):
+        if draw is None:
             axes.set_visible(False)
-            continue
-        name = names[number]
-        title = TITLES[name] if name != "loss" or "accuracy" not in names else "training loss (nats a prompt)"
-        _draw(axes, card.curves["tokens"], card.curves[name], title)
-        if number == 0:
-            axes.set_title(heading, loc="left", fontsize=10, fontweight="bold", color="#1d2126")
+        else:
+            draw(axes)
+    grid[0].set_title(
+        f"{card.name}: {card.stage}", loc="left", fontsize=10, fontweight="bold", color="#1d2126"
+    )
     figure.savefig(path)
 
 
@@ -84,24 +90,37 @@ def draw_calibration(card: Card, path: Path) -> None:
     figure.savefig(path)
 
 
-def draw_looks(axes: Any, looks: Mapping[str, Sequence[float]]) -> None:
-    """How often the reward prefers held-out answers to those of before training, and how good they truly are.
-    Where one rises and the other falls, the reward misleads."""
+def _draw_looks(axes: Any, *, card: Card, over: str) -> None:
+    """How often held-out answers are preferred to those of before training, and how good they truly are,
+    over tokens or over the KL to the reference. Where one rises and the other falls, the reward misleads."""
+    from matplotlib.ticker import MaxNLocator
+
+    judge = fill(f"preferred by {card.report.get('judged_by', 'the judge')}", 28)
     lines = (
-        ("heldout_preference", "preferred by the reward", "#2b5d9e", "-"),
-        ("heldout_quality", "true quality", "#b3541e", "--"),
+        ("heldout_preference", judge, "#2b5d9e", "o", "-"),
+        ("heldout_quality", "true quality", "#b3541e", "s", "--"),
     )
-    for name, label, colour, style in lines:
-        if name in looks:
-            axes.plot(looks["tokens"], looks[name], style, color=colour, lw=1.4, label=label)
+    for name, label, colour, mark, line in lines:
+        if name in card.looks:
+            # The KL goes back and forth between looks, and a line with it.
+            style = {"ls": line, "lw": 1.4, "ms": 2.5} if over == "tokens" else {"ls": "", "ms": 3.5}
+            axes.plot(card.looks[over], card.looks[name], mark, color=colour, label=label, **style)
     axes.set_ylabel("held-out answers", fontsize=8, color="#4b5563")
-    axes.legend(fontsize=6.5, frameon=False)
-    _over_tokens(axes)
+    axes.legend(fontsize=6.5, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(-0.03, 0.98))
+    if over == "tokens":
+        _over_tokens(axes)
+    else:
+        axes.set_xlabel("KL of an answer to the reference (nats)", fontsize=8, color="#4b5563")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        _plain(axes)
 
 
-def _draw(axes: Any, tokens: list[float], values: list[float], title: str) -> None:
+def _draw_figure(axes: Any, *, card: Card, name: str) -> None:
+    tokens, values = card.curves["tokens"], card.curves[name]
+    of_prompts = name == "loss" and "accuracy" in card.curves
     axes.plot(tokens, values, color="#9db8d9", lw=0.9)
     axes.plot(tokens, _running_mean(values), color="#2b5d9e", lw=1.8)
+    title = "training loss (nats a prompt)" if of_prompts else TITLES[name]
     axes.set_ylabel(title, fontsize=8, color="#4b5563")
     _over_tokens(axes)
 

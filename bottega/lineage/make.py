@@ -24,6 +24,7 @@ from bottega.lineage.card import versions as software_versions
 from bottega.lineage.fingerprint import file_digest, seed_of
 from bottega.lineage.graph import Node
 from bottega.lineage.home import make_folder
+from bottega.lineage.left_out import left_out
 from bottega.lineage.readme import duration, quantity
 from bottega.lineage.recipe import CollectedSpec, DataUse
 from bottega.lineage.resolve import Resolver
@@ -162,7 +163,8 @@ def _run_stage(resolver: Resolver, node: Node) -> str:
     place = _place(resolver, node)
     out.replace(place)
     shutil.rmtree(run, ignore_errors=True)
-    return f"{quantity(card.cost.tokens)} tokens in {duration(card.cost.seconds)}"
+    took = f"{quantity(card.cost.tokens)} tokens in {duration(card.cost.seconds)}"
+    return "; ".join([took, *(str(one) for one in left_out(card) if one.is_much)])
 
 
 def _finish(resolver: Resolver, node: Node, out: Path, card: Card, result: stages.StageResult) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,22 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 20.0  # without a terminal
 _TAIL_BYTES = 4096
 _WIDE = 100  # columns of a terminal that has room for bars
+
+# What is told of learning by trial, as CORRECTNESS 28 lists it: name in metrics.jsonl, label, format.
+_TRIAL = (
+    ("score", "score", ".3f"),
+    ("kl", "KL", ".3f"),
+    ("length", "length", ".1f"),
+    ("ended", "ended", ".0%"),
+    ("entropy", "entropy", ".3f"),
+    ("approx_kl", "approx. KL", ".2g"),
+    ("clip_fraction", "clipped", ".1%"),
+    ("ratio", "ratio", ".4f"),
+    ("ratio_variance", "ratio variance", ".2g"),
+    ("explained_variance", "values explain", ".0%"),
+    ("grad_norm", "gradient norm", ".3g"),
+)
+_LOSS = (("loss", "loss", ".3f"), ("accuracy", "accuracy", ".1%"))
 
 State = Literal["waiting", "running", "evaluating", "built", "found", "failed", "skipped"]
 _MARKS: dict[State, tuple[str, str]] = {
@@ -53,8 +70,14 @@ class Pace:
 
     tokens: int
     tokens_per_s: float
-    loss: float
     whole: int = 0  # tokens when all steps are done, by those of the steps so far
+    figures: Mapping[str, float] = field(default_factory=dict)  # all numbers of the line
+
+    def told(self) -> list[str]:
+        """What a reader is told of how it learns: all figures of learning by trial, whose loss says nothing;
+        the loss of any other run, and beside it how often a reward model was right."""
+        shown = _TRIAL if "score" in self.figures else _LOSS
+        return [f"{label} {self.figures[name]:{form}}" for name, label, form in shown if name in self.figures]
 
 
 @dataclass
@@ -114,8 +137,12 @@ class Overview:
         """The node stands."""
         line = self._lines[node]
         self._note_pace(line)
-        line.state, line.note = "built", note
-        self._print(f"{self._progress()} built {node}: {note}")
+        # The table has room for the first part; the rest is said above it.
+        line.state, (line.note, _, more) = "built", note.partition("; ")
+        if self._live is None:
+            self.say(f"{self._progress()} built {node}: {note}")
+        elif more:
+            self.say(f"  {node.name}: {more}")
         if node.kind == "model" and self.recipe.models[node.name].chat and self._first_chat(node):
             self.say(f"{node.name} stands. Talk to it while the rest is built: bottega chat {node.name}")
 
@@ -197,16 +224,18 @@ class Overview:
     def _report_lines(self) -> None:
         while not self._stop.wait(LINE_EVERY_S):
             for node, line in list(self._lines.items()):
-                if answers := self._answers(node, line):
-                    self._print(f"  {node.name}: {answers}")
-                pace = _pace_of(line)
-                if pace:
-                    left = self._time_left()
-                    whole = f"; the family {left}" if left else ""
-                    self._print(
-                        f"  {node.name}: {quantity(pace.tokens)} of {quantity(line.budget)} tokens, "
-                        f"loss {pace.loss:.3f}, {pace.tokens_per_s:,.0f} tokens/s{whole}"
-                    )
+                self._report_line(node, line)
+
+    def _report_line(self, node: Node, line: _Line) -> None:
+        if answers := self._answers(node, line):
+            self._print(f"  {node.name}: {answers}")
+        if pace := _pace_of(line):
+            left = self._time_left()
+            whole = f"; the family {left}" if left else ""
+            self._print(
+                f"  {node.name}: {quantity(pace.tokens)} of {quantity(line.budget)} tokens, "
+                f"{', '.join(pace.told())}, {pace.tokens_per_s:,.0f} tokens/s{whole}"
+            )
 
     def _answers(self, node: Node, line: _Line) -> str:
         """How far a dataset is whose answers are being collected."""
@@ -235,7 +264,20 @@ class Overview:
             if node.kind != "model" and line.state == "running":
                 below.append(f"  ▶ {node}", style="cyan")
                 below.append(f" {answers}" if (answers := self._answers(node, line)) else "", style="dim")
-        return Group(head, below, self._table(models))
+        return Group(head, below, *self._figures(models), self._table(models))
+
+    def _figures(self, models: dict[Node, _Line]) -> list[RenderableType]:
+        """A line for each model at work of which there is more to tell than a loss."""
+        from rich.columns import Columns
+        from rich.text import Text
+
+        lines: list[RenderableType] = []
+        for node, line in models.items():
+            pace = _pace_of(line)
+            if pace and len(told := pace.told()) > 1:
+                name = Text(f"▶ {node.name}", style="cyan")
+                lines.append(Columns([name, *(Text(one, style="dim") for one in told)], padding=(0, 2)))
+        return lines
 
     def _table(self, models: dict[Node, _Line]) -> Table:
         from rich.table import Table
@@ -273,7 +315,9 @@ class Overview:
             if not pace:
                 return "starting"
             left = max(0.0, line.budget - pace.tokens) / max(1e-6, pace.tokens_per_s)
-            return f"loss {pace.loss:.3f}  {pace.tokens_per_s:,.0f} tokens/s  {duration(left)} left"
+            told = pace.told()
+            loss = f"{told[0]}  " if len(told) == 1 else ""  # more than that has a line of its own
+            return f"{loss}{pace.tokens_per_s:,.0f} tokens/s  {duration(left)} left"
         if line.state == "evaluating":
             return f"evaluating {line.note}"
         if line.state == "waiting":
@@ -306,7 +350,8 @@ def read_pace(run: Path | None) -> Pace | None:
             row = json.loads(line)
             tokens = int(row["tokens"])
             whole = round(tokens / row["step"] * row.get("steps", 0)) if row.get("step") else 0
-            return Pace(tokens, float(row["tokens_per_s"]), float(row["loss"]), whole)
+            figures = {name: float(value) for name, value in row.items() if isinstance(value, int | float)}
+            return Pace(tokens, float(row["tokens_per_s"]), whole, figures)
         except (ValueError, KeyError, TypeError):
             continue
     return None

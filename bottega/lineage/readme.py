@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from bottega.evals.score import Score
 from bottega.lineage.card import Card
+
+T = TypeVar("T")
 
 _STAGES = {
     "pretrain": ("pretrained from nothing", "从零开始预训练"),
     "code": ("trained on code", "在代码上继续训练"),
     "sft": ("fine-tuned on instructions", "经过指令微调"),
+    "reward": ("trained as a reward model", "训练为奖励模型，为回答打分"),
+    "ppo": ("trained by proximal policy optimisation (PPO)", "经过近端策略优化（PPO）训练"),
+    "grpo": ("trained by group-relative policy optimisation (GRPO)", "经过组相对策略优化（GRPO）训练"),
+    "rloo": ("trained by REINFORCE leave-one-out (RLOO)", "经过留一法 REINFORCE（RLOO）训练"),
+    "dpo": ("trained by direct preference optimisation (DPO)", "经过直接偏好优化（DPO）训练"),
+    "kto": ("trained by Kahneman-Tversky optimisation (KTO)", "经过 Kahneman-Tversky 优化（KTO）训练"),
+    "rejection-sampling": (
+        "trained by rejection sampling, on the best of several answers of its own,",
+        "经过拒绝采样训练，从自己的多个回答中学习最好的",
+    ),
+    "expert-iteration": (
+        "trained by expert iteration, in rounds on the best of its own answers,",
+        "经过专家迭代训练，一轮一轮地学习自己最好的回答",
+    ),
     "import": ("imported from elsewhere", "由外部导入"),
 }
+_LOAD = """\
+from transformers import {kind}, AutoTokenizer
+
+model = {kind}.from_pretrained("path/to/this/folder")
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+"""
+# The score is read at the token that ends the answer's turn, not at the newline after it.
+_SCORE = """
+talk = [{"role": "user", "content": "What is 2 + 2?"}, {"role": "assistant", "content": "4"}]
+text = tokenizer.apply_chat_template(talk, tokenize=False).rstrip()
+inputs = tokenizer(text, add_special_tokens=False, return_tensors="pt")
+print(model(**inputs).logits.item() - getattr(model.config, "reward_shift", 0.0))
+"""
+_TALK = """
+talk = [{"role": "user", "content": "What is 2 + 2?"}]
+text = tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)
+inputs = tokenizer(text, add_special_tokens=False, return_tensors="pt")
+answer = model.generate(**inputs, max_new_tokens=64)[0, inputs["input_ids"].shape[1] :]
+print(tokenizer.decode(answer, skip_special_tokens=True))
+"""
 # Licence names as data sets spell them -> the hub's identifiers.
 _HUB_LICENCES = {
     "apache-2.0",
@@ -24,20 +62,22 @@ _HUB_LICENCES = {
     "cc-by-nc-4.0",
     "bsd-3-clause",
 }
+LONGEST_SHOWN = 500  # characters of a prompt or an answer of learning by trial
 
 
-def readme(card: Card) -> str:
-    """The whole file."""
-    parts = [_header(card), f"# {card.name}", _opening(card), _lineage(card), _scores(card), _samples(card)]
-    parts += [_training(card), _data(card), _use(card), _chinese(card)]
+def readme(card: Card, *, scorer: bool = False) -> str:
+    """The whole file. ``scorer``: the model is a reward model, which scores answers and gives none."""
+    parts = [_header(card, scorer), f"# {card.name}", _opening(card), _lineage(card), _scores(card)]
+    parts += [_samples(card), _training(card), _trials(card), _data(card), _use(card, scorer), _chinese(card)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _header(card: Card) -> str:
+def _header(card: Card, scorer: bool) -> str:
     licences = [name.lower() for name in card.licences]
     licence = licences[0] if len(licences) == 1 and licences[0] in _HUB_LICENCES else "other"
     lines = ["---", "language: [en, zh]", f"license: {licence}", "library_name: transformers"]
-    lines += ["pipeline_tag: text-generation", f"tags: [bottega, {card.stage}]"]
+    task = "text-classification" if scorer else "text-generation"
+    lines += [f"pipeline_tag: {task}", f"tags: [bottega, {card.stage}]"]
     if card.parents:
         lines.append(f"base_model: {card.parents[0].name}")
     return "\n".join([*lines, "---"])
@@ -78,9 +118,7 @@ def _scores(card: Card) -> str:
 def _samples(card: Card) -> str:
     if not card.samples:
         return ""
-    shown = [
-        f"> {_quoted(s.prompt)}\n\n```text\n{s.answer.strip() or '(nothing)'}\n```" for s in card.samples
-    ]
+    shown = [f"{_quoted(_verbatim(s.prompt))}\n\n{_verbatim(s.answer)}" for s in card.samples]
     return "## What it says\n\nGreedy answers, unedited.\n\n" + "\n\n".join(shown)
 
 
@@ -93,6 +131,8 @@ def _training(card: Card) -> str:
     ]
     text = "## Training\n\n" + _table(("cost", "this model", "with its ancestors"), rows)
     text += f"\n\nOn {cost.device}, computing in {cost.precision}, {cost.steps} steps, seed {card.seed}."
+    if card.notes:
+        text += "\n\nWhat to know of this run:\n\n" + "\n".join(f"- {_one_line(note)}" for note in card.notes)
     if card.curves:
         text += "\n\n![Training curves](curves.png)"
     if card.command:
@@ -105,9 +145,30 @@ def _training(card: Card) -> str:
     )
 
 
+def _trials(card: Card) -> str:
+    looks = _first_middle_last(card.trials())
+    if not looks:
+        return ""
+    judge = card.report.get("judged_by", "the training reward itself")
+    text = (
+        "## Learning by trial\n\nHeld-out prompts and what was answered to them while the model learned, at "
+        f"the first, middle and last look: the best and the worst answer by the score of {judge}."
+    )
+    for look in looks:
+        text += f"\n\n### Step {look[0].step}"
+        for what, trial in zip(("Best", "Worst"), look, strict=True):
+            text += (
+                f"\n\n{what}, score {trial.score:.3f}:\n\n{_quoted(_verbatim(trial.prompt, LONGEST_SHOWN))}"
+            )
+            text += f"\n\n{_verbatim(trial.answer, LONGEST_SHOWN)}"
+    return text
+
+
 def _data(card: Card) -> str:
     if not card.data and not card.licences:
         return "## Data\n\nNot known: the model was made elsewhere." if card.stage == "import" else ""
+    from bottega.lineage.left_out import left_out
+
     rows = [
         (d.dataset + (" (replay)" if d.role == "replay" else ""), f"{d.weight:g}", f"{d.records:,}",
          quantity(d.tokens),
@@ -117,6 +178,11 @@ def _data(card: Card) -> str:
     text = "## Data\n\n" + _table(
         ("dataset", "weight", "records", "tokens", "licences (records)", "digest"), rows
     )
+    for left in left_out(card):
+        if left.reasons:
+            text += f"\n\n{left}."
+        for what, n in left.changed.items():
+            text += f"\n\n{n:,} records of {left.dataset} were {what}."
     withheld = {k: v for d in card.data for k, v in d.withheld.items()}
     if withheld:
         text += (
@@ -130,16 +196,16 @@ def _data(card: Card) -> str:
     return text + f"\n\n**Knowledge cut-off:** {card.knowledge_cutoff or 'not known'}."
 
 
-def _use(card: Card) -> str:
-    lines = [
-        "```python",
-        "from transformers import AutoModelForCausalLM, AutoTokenizer",
-        "",
-        'model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")',
-        'tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")',
-        "```",
-    ]
-    return "## Use\n\n" + "\n".join(lines)
+def _use(card: Card, scorer: bool) -> str:
+    kind = "AutoModelForSequenceClassification" if scorer else "AutoModelForCausalLM"
+    example = _SCORE if scorer else _TALK if card.speaks else ""
+    code = _LOAD.format(kind=kind) + example
+    text = f"## Use\n\n```python\n{code}```"
+    if scorer:
+        text += "\n\nScores compare answers to one prompt."
+    if card.stage == "reward":
+        text += " With `reward_shift` taken off, the mean of the reference answers is 0."
+    return text
 
 
 def _chinese(card: Card) -> str:
@@ -196,5 +262,24 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(lines)
 
 
+def _one_line(text: str) -> str:
+    """Text that stays within its line and is not taken for HTML."""
+    return " ".join(text.split()).replace("<", "&lt;")
+
+
+def _verbatim(text: str, longest: int | None = None) -> str:
+    """Anybody's text as it is, between fences that nothing in it can close."""
+    shown = text.strip() or "(nothing)"
+    if longest is not None and len(shown) > longest:
+        shown = shown[:longest].rstrip() + " […]"
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", shown)), default=0))
+    return f"{fence}text\n{shown}\n{fence}"
+
+
 def _quoted(text: str) -> str:
-    return text.strip().replace("\n", "\n> ")
+    return "\n".join(f"> {line}" for line in text.splitlines())
+
+
+def _first_middle_last(items: Sequence[T]) -> list[T]:
+    places = sorted({0, len(items) // 2, len(items) - 1} if items else ())
+    return [items[place] for place in places]

@@ -24,6 +24,10 @@ _UNITS = {
     "bits/byte": ("bits a byte, lower is better", "每字节比特数，越低越好"),
     "tokens/s": ("tokens a second, higher is better", "每秒词元数，越高越好"),
 }
+_JUDGES_ZH = {
+    "the training reward itself": "训练所用的奖励本身",
+    "a reward model that training did not use": "训练中没有用到的奖励模型",
+}
 
 
 def write_report(
@@ -179,6 +183,7 @@ def _answers(carded: Sequence[tuple[Member, Card]]) -> list[dict[str, Any]]:
 
 def _model(member: Member, card: Card) -> dict[str, Any]:
     cost, family = card.cost, card.family_cost
+    judge = card.report.get("judged_by", "")
     return {
         "name": member.name,
         "version": card.version,
@@ -197,24 +202,31 @@ def _model(member: Member, card: Card) -> dict[str, Any]:
         "family_seconds": duration(family.get("seconds", cost.seconds)),
         "licences": ", ".join(f"{name} ({count:,})" for name, count in card.licences.items()),
         "curve": _curve(card.curves),
+        "notes": card.notes,
+        "trials": [{"step": best.step, "best": best, "worst": worst} for best, worst in card.trials()],
+        "judged_by": {"en": judge, "zh": _JUDGES_ZH.get(judge, judge)},
     }
 
 
 def _curve(curves: Mapping[str, Sequence[float]]) -> dict[str, str] | None:
-    """A polyline in a square of 100 by 100, from the first tokens to the last, the highest loss on top."""
-    tokens, loss = curves.get("tokens", ()), curves.get("loss", ())
-    if len(loss) < 2:
+    """A polyline in a square of 100 by 100, from the first tokens to the last, the highest value on top: of
+    the score where answers were scored, else of the loss."""
+    what = "score" if "score" in curves else "loss"
+    tokens, values = curves.get("tokens", ()), curves.get(what, ())
+    if len(values) < 2:
         return None
-    low, high = min(loss), max(loss)
+    low, high = min(values), max(values)
     across, tall = max(tokens[-1] - tokens[0], 1.0), max(high - low, 1e-9)
     points = (
         f"{100 * (x - tokens[0]) / across:.1f},{3 + 94 * (high - y) / tall:.1f}"
-        for x, y in zip(tokens, loss, strict=True)
+        for x, y in zip(tokens, values, strict=True)
     )
+    first, last = f"{values[0]:.2f}", f"{values[-1]:.2f}"
     return {
         "points": " ".join(points),
-        "first": f"{loss[0]:.2f}",
-        "last": f"{loss[-1]:.2f}",
+        "what": what,
+        "first": first,
+        "last": last,
         "tokens": f"→ {quantity(tokens[-1])}",
-        "label": f"loss from {loss[0]:.2f} to {loss[-1]:.2f} over {quantity(tokens[-1])} tokens",
+        "label": f"{what} from {first} to {last} over {quantity(tokens[-1])} tokens",
     }

@@ -57,6 +57,7 @@ class Outcome:
 
     node: Node
     note: str | None = None  # of a node that was made; None where it stood already
+    said: tuple[str, ...] = ()  # of a node that was made, once it stood
     version: str | None = None  # its fingerprint, where it stands
     error: Exception | None = None
     interrupted: bool = False
@@ -152,6 +153,8 @@ def build_side_by_side(
                 else:
                     report.built.append(node)
                     observer.done(node, outcome.note)
+                    for text in outcome.said:
+                        observer.say(text)
                 report.unscored.update(outcome.unscored)
     except KeyboardInterrupt:
         interrupted = interrupted or next(iter(running.values()), None) or (waiting or nodes)[0]
@@ -283,10 +286,14 @@ def _on_interrupt(number: int, frame: object) -> None:
 
 
 class _Teller:
-    """An ``Observer`` that sends what it hears to the build's own process."""
+    """An ``Observer`` that sends what it hears to the build's own process.
+
+    What is said of a node that stands is kept, to come after the word that it does.
+    """
 
     def __init__(self) -> None:
         self.note: str | None = None
+        self.said: list[str] = []
 
     def begin(self, node: Node, run: Path | None) -> None:
         _events.put(("begin", node, run))
@@ -295,7 +302,10 @@ class _Teller:
         _events.put(("evaluating", node, evaluation))
 
     def say(self, text: str) -> None:
-        _events.put(("say", text))
+        if self.note is None:
+            _events.put(("say", text))
+        else:
+            self.said.append(text)
 
     def done(self, node: Node, note: str) -> None:
         self.note = note
@@ -342,7 +352,8 @@ def _work(
         _working = False
         if os.getppid() != _parent:  # what was under way is saved, and nobody waits for the outcome
             os._exit(1)
-    return Outcome(node, teller.note, version, unscored={n: _sendable(e) for n, e in report.unscored.items()})
+    unscored = {n: _sendable(e) for n, e in report.unscored.items()}
+    return Outcome(node, teller.note, tuple(teller.said), version, unscored=unscored)
 
 
 def _sendable(error: BaseException) -> BaseException:

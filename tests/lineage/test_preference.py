@@ -15,6 +15,7 @@ from bottega.cli.conversation import Conversation, Judge
 from bottega.data.comparisons import unusable
 from bottega.data.frozen import FrozenDataset
 from bottega.data.records import Comparison, Message
+from bottega.engine.requests import Sampling
 from bottega.errors import UserError
 from bottega.lineage.build import build
 from bottega.lineage.card import read_card
@@ -119,7 +120,7 @@ def test_a_reward_model_chooses_among_several_answers(home: Home, tmp_path: Path
     from bottega.data.chat import encode_chat
     from bottega.data.tokenizer import Tokenizer
     from bottega.engine.local import LocalEngine
-    from bottega.engine.requests import Request, Sampling
+    from bottega.engine.requests import Request
     from bottega.lineage.loading import load, stop_ids
     from bottega.model.hub import load_scorer
 
@@ -148,6 +149,45 @@ def test_a_reward_model_chooses_among_several_answers(home: Home, tmp_path: Path
     Tokenizer.train(["another text altogether"] * 50, vocab_size=275).save(other)
     with pytest.raises(UserError, match="another tokenizer"):
         Conversation(talker, "cpu", sampling, 12, judge=Judge(other, 2))
+
+
+def run_example(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the example of a model's README prints."""
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    code = text.partition("```python\n")[2].partition("```")[0].replace("path/to/this/folder", str(folder))
+    assert str(folder) in code
+    capsys.readouterr()
+    exec(code, {})
+    return capsys.readouterr().out.removesuffix("\n")
+
+
+def test_the_example_of_a_reward_models_readme_scores_as_the_model_does(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("transformers")
+    from bottega.data.chat import encode_chat
+    from bottega.data.comparisons import encode_answer
+    from bottega.data.records import Answer
+    from bottega.data.tokenizer import Tokenizer
+    from bottega.model.hub import load_scorer
+
+    judge = folder(home, "model", "judge")
+    talk, answer = (Message("user", "What is 2 + 2?"),), Answer(Message("assistant", "4"))
+    tokenizer = Tokenizer.load(judge)
+    prompt = encode_chat(tokenizer, talk, add_generation_prompt=True).ids
+    scorer = load_scorer(judge).eval()
+    hidden = scorer(torch.tensor([[*prompt, *encode_answer(tokenizer, talk, answer)]]))
+    assert float(run_example(judge, capsys)) == pytest.approx(scorer.rewards(hidden[0, -1]).item(), abs=1e-4)
+
+
+def test_the_example_of_a_chat_models_readme_answers_as_the_model_does(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("transformers")
+    talker = folder(home, "model", "talker")
+    said = run_example(talker, capsys)
+    with closing(Conversation(talker, "cpu", Sampling(temperature=0.0), 64)) as talk:
+        assert said.strip() == "".join(talk.ask("What is 2 + 2?")).strip()
 
 
 def test_a_second_build_makes_nothing_and_another_temperature_makes_what_follows_anew(

@@ -102,6 +102,32 @@ def test_text_from_models_and_data_is_never_markup(page: str) -> None:
     assert "It reads &lt;b&gt;." in page
 
 
+def test_a_model_shows_its_score_and_its_best_and_worst_answers_while_it_learned(
+    copied: Home, data: Path, tmp_path: Path
+) -> None:
+    folder = copied.path("model", "davinci", copied.versions("model", "davinci")[0])
+    rows = [
+        {"step": step, "prompt": EVIL, "answer": f"{EVIL} {name}", "score": score}
+        for step in (20, 10)
+        for name, score in (("second", 0.5), ("best", 1.25), ("worst", -2.0))
+    ]
+    report = {"samples": rows, "judged_by": "the training reward itself"}
+    curves = {"tokens": [1.0, 2.0], "loss": [0.01, 0.02], "score": [-0.5, 0.75]}
+    card = read_card(folder).model_copy(update={"report": report, "curves": curves})
+    write_card(folder, card)
+    found = members(load(TINY), copied, tiny_options(data))
+    write_report(load(TINY), found, tmp_path / "report.html", world_seed=0)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert Page(page).tags.count("details") == 1
+    assert EVIL not in page
+    own = page.partition('id="davinci"')[2].partition("</section>")[0]
+    assert "score from -0.50 to 0.75 over 2 tokens" in own
+    assert re.findall(r"Step (\d+)", own) == ["10", "20"]
+    assert re.findall(r"onerror=alert\(2\)&gt; (\w+)</pre>", own) == ["best", "worst", "best", "worst"]
+    assert re.findall(r"> (-?\d\.\d{3})</small>", own) == ["1.250", "-2.000"] * 2
+    assert "Scored by the training reward itself." in own and "训练所用的奖励本身" in own
+
+
 def test_models_stand_apart_and_to_the_right_of_their_parents(page: str) -> None:
     places = Page(page).nodes
     assert len(places) == len(load(TINY).models)

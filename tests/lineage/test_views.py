@@ -46,7 +46,7 @@ def running(tmp_path: Path, tokens: int, **more: int) -> Path:
 def test_the_pace_is_the_last_whole_line(tmp_path: Path) -> None:
     pace = read_pace(running(tmp_path, 2048))
     assert pace is not None
-    assert (pace.tokens, pace.loss, pace.tokens_per_s) == (2048, 3.6, 1024.0)
+    assert (pace.tokens, pace.figures["loss"], pace.tokens_per_s) == (2048, 3.6, 1024.0)
 
 
 def test_a_model_whose_recipe_names_no_tokens_is_told_by_its_steps(tmp_path: Path) -> None:
