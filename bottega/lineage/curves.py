@@ -117,12 +117,19 @@ def _draw_looks(axes: Any, *, card: Card, over: str) -> None:
 
 def _draw_figure(axes: Any, *, card: Card, name: str) -> None:
     tokens, values = card.curves["tokens"], card.curves[name]
-    of_prompts = name == "loss" and "accuracy" in card.curves
     axes.plot(tokens, values, color="#9db8d9", lw=0.9)
     axes.plot(tokens, _running_mean(values), color="#2b5d9e", lw=1.8)
-    title = "training loss (nats a prompt)" if of_prompts else TITLES[name]
-    axes.set_ylabel(title, fontsize=8, color="#4b5563")
+    axes.set_ylabel(_title(card, name), fontsize=8, color="#4b5563")
     _over_tokens(axes)
+
+
+def _title(card: Card, name: str) -> str:
+    """A loss is in the unit of what it is a mean over; those of KTO and IPO are no likelihoods."""
+    if name != "loss" or "accuracy" not in card.curves:
+        return TITLES[name]
+    if card.stage == "kto":
+        return "training loss (an answer)"
+    return f"training loss ({'' if card.config.get('loss') == 'ipo' else 'nats '}a prompt)"
 
 
 def _over_tokens(axes: Any) -> None:

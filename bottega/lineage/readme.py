@@ -198,7 +198,8 @@ def _data(card: Card) -> str:
 
 def _use(card: Card, scorer: bool) -> str:
     kind = "AutoModelForSequenceClassification" if scorer else "AutoModelForCausalLM"
-    example = _SCORE if scorer else _TALK if card.speaks else ""
+    speaks = card.speaks or card.stage == "reward"  # one made elsewhere may have no chat template
+    example = "" if not speaks else _SCORE if scorer else _TALK
     code = _LOAD.format(kind=kind) + example
     text = f"## Use\n\n```python\n{code}```"
     if scorer:

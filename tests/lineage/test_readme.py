@@ -93,6 +93,15 @@ def test_a_reward_model_is_a_classifier_of_texts_and_a_language_model_is_none(ca
     assert "AutoModelForSequenceClassification" not in talker
 
 
+@pytest.mark.parametrize(("chat", "shown"), [(False, False), (True, True)])
+def test_a_reward_model_made_elsewhere_has_the_example_only_where_it_has_a_chat_template(
+    chat: bool, shown: bool, card: Card
+) -> None:
+    text = readme(card.model_copy(update={"stage": "import", "chat": chat}), scorer=True)
+    assert ("apply_chat_template" in text) is shown
+    assert "AutoModelForSequenceClassification.from_pretrained" in text
+
+
 @pytest.mark.parametrize("stage", _BUILT_IN)
 def test_what_every_stage_does_is_said_in_both_languages(stage: str, card: Card) -> None:
     text = readme(card.model_copy(update={"stage": stage}))

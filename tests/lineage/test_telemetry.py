@@ -160,3 +160,24 @@ def test_looks_are_drawn_over_kl_too_and_name_their_judge(judge: str, family: Pa
     assert "KL of an answer to the reference (nats)" in shown
     assert f"preferred by {judge}" in " ".join(shown.split())
     assert "true quality" in shown
+
+
+@pytest.mark.parametrize(
+    ("stage", "config", "label"),
+    [
+        ("reward", {}, "training loss (nats a prompt)"),
+        ("dpo", {"loss": "sigmoid"}, "training loss (nats a prompt)"),
+        ("dpo", {"loss": "ipo"}, "training loss (a prompt)"),
+        ("kto", {}, "training loss (an answer)"),
+        ("sft", {}, "training loss (nats a token)"),
+    ],
+)
+def test_a_loss_is_drawn_in_its_unit(
+    stage: str, config: dict[str, str], label: str, family: Path, tmp_path: Path
+) -> None:
+    figures = ("tokens", "loss") if stage == "sft" else ("tokens", "loss", "accuracy")
+    curves = {name: [1.0, 2.0] for name in figures}
+    card = card_of(family, metrics_of(tmp_path))
+    drawn = {"stage": stage, "config": config, "curves": curves, "looks": {}}
+    draw_curves(card.model_copy(update=drawn), tmp_path / "curves.svg")
+    assert label in words(tmp_path / "curves.svg").splitlines()

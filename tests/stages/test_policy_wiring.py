@@ -250,7 +250,8 @@ def test_an_update_is_by_the_policys_gradient_and_gamma_times_that_of_pretrainin
 def test_all_eleven_figures_of_a_step_are_what_they_are_called(inputs: StageInputs) -> None:
     """CORRECTNESS 28, and by the way 19, 22, 23, 24 and 26, in one step of two passes."""
     knobs = {"inner_epochs": 2, "temperature": 0.7, "kl_coef": 0.2, "gamma": 0.98, "lam": 0.9, "clip": 0.05}
-    seen = watched("ppo", ONE | knobs | {"lr": 3e-3, "no_end_score": -2.0}, inputs, moved=0.02)
+    rates = {"lr": 3e-3, "value_lr": 3e-3, "value_clip": 0.02, "no_end_score": -2.0}
+    seen = watched("ppo", ONE | knobs | rates, inputs, moved=0.02)
     (row,), (talks,), (rollouts,) = seen.rows, seen.talks, seen.rollouts
     parent, scorer = reference_of(inputs), load_scorer(inputs.parents[1])
     ended = rollouts.ended.tolist()
@@ -277,13 +278,20 @@ def test_all_eleven_figures_of_a_step_are_what_they_are_called(inputs: StageInpu
             for p, q, a in zip(token_logprobs(policy, talk, 0.7)[0], before, goods, strict=True):
                 ratio = (p - q).exp()
                 loss = loss + torch.maximum(-a * ratio, -a * ratio.clamp(0.95, 1.05))
-                r = float(ratio)
+                r = float(ratio.detach())
                 ratios.append(r)
                 approximate.append(r - 1 - math.log(r))
                 clipped += -a * min(max(r, 0.95), 1.05) > -a * r
         gradient = gradient_of(policy, loss / sum(map(len, old)))
         assert_close(seen.updates["policy"][update].gradient, gradient)
         norm = math.sqrt(sum(float(g.square().sum()) for g in gradient.values()))
+        valuer, loss = seen.value(update), torch.zeros(())
+        for talk, before, goals in zip(talks, values, returns, strict=True):
+            for v, o, r in zip(token_values(valuer, talk), before, goals, strict=True):
+                loss = loss + 0.5 * torch.maximum(
+                    (v - r).square(), (v.clamp(o - 0.02, o + 0.02) - r).square()
+                )
+        assert_close(seen.updates["value"][update].gradient, gradient_of(valuer, loss / sum(map(len, old))))
 
     def mean(numbers: Sequence[float]) -> float:
         return sum(numbers) / len(numbers)
