@@ -1,11 +1,9 @@
 """Lengths for the benchmarks of preference, drawn from OpenAssistant's rankings and Tulu 1's verdicts.
 
-``pairs``: a prompt with two of its own answers. ``six``: a prompt with six answers, of which real prompts
-have few, so that they are drawn from the answers to all. Both in tokens, four bytes of UTF-8 to each, of at
-most 512 with the longer answer. The lengths the bars are measured by, ``lengths.json``, are of an earlier
-draw, in the tokens of a tokenizer that was not kept: this one gives others of the same kind, and puts them
-beside.
-``python -m benchmarks.lengths --data FOLDER [--seed 0] [--out FILE]``
+``pairs``: a prompt with two of its own answers. ``six``: another prompt with its own answers, of which real
+prompts have few, and with answers to others up to six. Tokens are told by words, five to four, and no prompt
+with an answer has more than 512. The draw is fixed: it is ``lengths.json``, by which the bars are measured.
+``python -m benchmarks.lengths --data FOLDER [--out FILE]``
 """
 
 from __future__ import annotations
@@ -14,87 +12,81 @@ import argparse
 import gzip
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from benchmarks.preference import LENGTHS
 
 RANKINGS = ("oasst-en-rankings", "oasst-zh-rankings")
 VERDICTS = "tulu1-human"
-BYTES = 4  # of UTF-8 to a token
+WORD = re.compile(r"[A-Za-z]+|[^\sA-Za-z]")  # a digit, a mark or a character of Chinese is one too
+TURN, LONE_TURN, END = 4, 8, 1  # tokens around a turn of a talk, around a lone request, behind an answer
 LONGEST = 512  # tokens of a prompt with an answer
 PAIRS, SIXES = 256, 64
 
+Asked = tuple[int, list[int]]  # tokens of a prompt, and of each of its answers
 Lengths = dict[str, list[list[int]]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="where to write the draw; left out, it is only described")
+    parser.add_argument("--out", type=Path, help="where to write the draw; left out, it is only compared")
     given = parser.parse_args()
-    drawn = draw(read(given.data / "preferences"), given.seed)
+    drawn = as_text(draw(read(given.data / "preferences")))
     if given.out is not None:
-        given.out.write_text(json.dumps(drawn, separators=(",", ":")) + "\n")
-    kept: Lengths = json.loads(LENGTHS.read_text())
-    print("this draw is that of lengths.json" if drawn == kept else "this draw is not that of lengths.json")
-    for who, lengths in (("lengths.json", kept), (f"seed {given.seed}", drawn)):
-        for kind, rows in lengths.items():
-            prompts, answers = [row[0] for row in rows], [n for row in rows for n in row[1:]]
-            spread = f"prompts {_spread(prompts)}; answers {_spread(answers)}"
-            print(f"{who:12s} {kind:5s} {len(rows)} rows; {spread}")
+        given.out.write_text(drawn)
+    same = drawn == LENGTHS.read_text()
+    print(f"this draw is {'that' if same else 'not that'} of {LENGTHS.name}")
 
 
-def _spread(tokens: list[int]) -> str:
-    """Their 5th, 50th and 95th percentiles."""
-    return " ".join(f"{value:.0f}" for value in np.percentile(tokens, (5, 50, 95)))
+def as_text(lengths: Lengths) -> str:
+    """As it is kept."""
+    return json.dumps(lengths, separators=(",", ":"))
 
 
-def read(folder: Path) -> list[tuple[int, list[int]]]:
-    """Tokens of every prompt, the turns before an answer, and of its answers, in the files' order."""
+def read(folder: Path) -> list[Asked]:
+    """Every prompt whose answers all fit, in the files' order."""
     found = []
     for name in (*RANKINGS, VERDICTS):
         with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
             found += [_lengths_of(json.loads(line)) for line in file]
-    return found
+    return [(prompt, answers) for prompt, answers in found if prompt + max(answers) <= LONGEST]
 
 
-def _lengths_of(row: dict[str, Any]) -> tuple[int, list[int]]:
+def _lengths_of(row: dict[str, Any]) -> Asked:
     if "completion_a" in row:
-        prompt, answers = row["prompt"], [row["completion_a"], row["completion_b"]]
+        prompt, answers = tokens(row["prompt"]) + LONE_TURN, [row["completion_a"], row["completion_b"]]
     else:
-        prompt, answers = "".join(one["content"] for one in row["messages"]), row["answers"]
-    return tokens(prompt), [tokens(one) for one in answers]
+        prompt, answers = sum(tokens(one["content"]) + TURN for one in row["messages"]), row["answers"]
+    return prompt, [tokens(one) + END for one in answers]
 
 
 def tokens(text: str) -> int:
-    """One at least."""
-    return max(1, -(-len(text.encode()) // BYTES))
+    """Half a token goes to the even side."""
+    return round(1.25 * len(WORD.findall(text)))
 
 
-def draw(rows: list[tuple[int, list[int]]], seed: int) -> Lengths:
-    """``pairs`` and ``six``, each row a prompt's tokens and then its answers'."""
-    rng = random.Random(seed)
-    fitting = [(prompt, [n for n in answers if prompt + n <= LONGEST]) for prompt, answers in rows]
-    pairs = [(prompt, answers) for prompt, answers in fitting if len(answers) >= 2]
-    pool = [n for _, answers in pairs for n in answers]
-    asked = [prompt for prompt, _ in pairs]
-    chosen = rng.sample(pairs, min(PAIRS, len(pairs)))
+def draw(rows: list[Asked], pairs: int = PAIRS, sixes: int = SIXES) -> Lengths:
+    """``pairs`` and ``six``, each row a prompt's tokens and then its answers'; no prompt is in both."""
+    rng = random.Random(0)
+    rows = rows.copy()
+    rng.shuffle(rows)
+    pool = [n for _, answers in rows for n in answers]
     return {
-        "pairs": [[prompt, *rng.sample(answers, 2)] for prompt, answers in chosen],
-        "six": [_six(rng, asked, pool) for _ in range(SIXES)],
+        "pairs": [[prompt, *rng.sample(answers, 2)] for prompt, answers in rows[:pairs]],
+        "six": [_six(rng, *row, pool) for row in rows[pairs : pairs + sixes]],
     }
 
 
-def _six(rng: random.Random, prompts: list[int], answers: list[int]) -> list[int]:
-    """One that fits: drawn anew until it does."""
-    while True:
-        row = [rng.choice(prompts), *(rng.choice(answers) for _ in range(6))]
-        if row[0] + max(row[1:]) <= LONGEST:
-            return row
+def _six(rng: random.Random, prompt: int, answers: list[int], pool: list[int]) -> list[int]:
+    answers = answers.copy()
+    while len(answers) < 6:
+        other = rng.choice(pool)
+        if prompt + other <= LONGEST:
+            answers.append(other)
+    return [prompt, *rng.sample(answers, 6)]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Reward models and DPO of the 13.8M shape on comparisons: ours beside TRL's trainers.
 
-Lengths are those of a fixed draw from real rankings (``lengths.json``): pairs, and six answers to a prompt.
+Lengths are those of a fixed draw from real rankings (``lengths.json``, made by ``benchmarks.lengths``):
+pairs, and six answers to a prompt.
 ``reward-k2`` is in answers a second, ``reward-k6`` and ``dpo`` in comparisons a second.
 ``python -m benchmarks.preference [--precision auto|float32|bfloat16] [--rows 16] [--repeats 5]``
 """

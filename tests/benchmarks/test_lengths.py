@@ -1,81 +1,86 @@
-"""The draw of lengths is fixed by its seed, and of the same kind as the one that is kept."""
+"""The lengths that the bars of preference are measured by are a fixed draw from real files."""
 
 from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from benchmarks.lengths import LONGEST, PAIRS, SIXES, draw, read, tokens
+from benchmarks.lengths import LONGEST, as_text, draw, read, tokens
 from benchmarks.preference import LENGTHS
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
+def said(words: int) -> str:
+    return "word " * words
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Prompts of one to six tokens, whose answers have ten times as many and one more each."""
-
-    def said(count: int) -> str:
-        return "word" * count
-
-    rankings = [
-        {"messages": [{"content": said(i)}], "answers": [said(10 * i + j) for j in range(3)]}
-        for i in (1, 2, 3)
+    """Two talks with three answers and two, a prompt with an answer that is too long, and four requests."""
+    rankings: list[dict[str, Any]] = [
+        {"messages": [{"content": said(4)}], "answers": [said(40), said(44), said(48)]},
+        {"messages": [{"content": said(4)}, {"content": said(8)}], "answers": [said(80), said(84)]},
+        {"messages": [{"content": said(4)}], "answers": [said(4), said(405)]},
     ]
-    rankings.append(
-        {"messages": [{"content": "字" * 4}, {"content": "hm"}], "answers": [said(40), said(600)]}
-    )
     verdicts = [
-        {"prompt": said(i), "completion_a": said(10 * i), "completion_b": said(10 * i + 1)} for i in (5, 6)
+        {"prompt": said(4 * i), "completion_a": said(40 * i), "completion_b": said(40 * i + 4)}
+        for i in (3, 4, 5, 6)
     ]
-    files: dict[str, list[dict[str, Any]]] = {
-        "oasst-en-rankings": rankings,
-        "oasst-zh-rankings": [],
-        "tulu1-human": verdicts,
-    }
+    files = {"oasst-en-rankings": rankings, "oasst-zh-rankings": [], "tulu1-human": verdicts}
     for name, rows in files.items():
         with gzip.open(tmp_path / f"{name}.jsonl.gz", "wt", encoding="utf-8") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            file.writelines(json.dumps(row) + "\n" for row in rows)
     return tmp_path
 
 
-def test_four_bytes_are_a_token_and_a_prompt_is_all_that_was_said_before() -> None:
-    assert [tokens(text) for text in ("", "a", "abcd", "abcde", "字字")] == [1, 1, 1, 2, 2]
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", 0), ("plain words", 2), ("it's 2026.", 8), ("你好，世界", 5), ("naïve", 3), ("a\n\n b", 2)],
+)
+def test_words_digits_marks_and_chinese_characters_are_counted_alike(text: str, words: int) -> None:
+    assert tokens(text) == round(1.25 * words)
 
 
-def test_pairs_are_two_answers_of_one_prompt_and_what_is_too_long_is_left_out(folder: Path) -> None:
-    rows = read(folder)
-    assert rows[3] == (4, [40, 600])
-    pairs = draw(rows, 0)["pairs"]
-    assert sorted(row[0] for row in pairs) == [1, 2, 3, 5, 6]
-    assert all(len(row) == 3 and {row[1] // 10, row[2] // 10} == {row[0]} for row in pairs)
+def test_a_prompt_is_all_turns_before_its_answers_and_too_long_an_answer_leaves_it_out(
+    folder: Path,
+) -> None:
+    assert read(folder)[:3] == [
+        (5 + 4, [51, 56, 61]),
+        (5 + 4 + 10 + 4, [101, 106]),
+        (15 + 8, [151, 156]),
+    ]
+    assert len(read(folder)) == 6
 
 
-def test_six_are_drawn_from_the_answers_to_all_prompts(folder: Path) -> None:
-    rows = read(folder)
-    six = draw(rows, 0)["six"]
-    assert len(six) == SIXES and {len(row) for row in six} == {7}
-    assert {n for row in six for n in row[1:]} <= {n for _, answers in rows for n in answers if n < LONGEST}
+def test_pairs_are_two_different_answers_to_one_prompt(folder: Path) -> None:
+    rows = dict(read(folder))
+    pairs = draw(list(rows.items()), pairs=6, sixes=0)["pairs"]
+    assert {prompt for prompt, *_ in pairs} == set(rows)
+    assert all(len(two) == 2 and not Counter(two) - Counter(rows[prompt]) for prompt, *two in pairs)
 
 
-def test_a_seed_gives_one_draw(folder: Path) -> None:
-    rows = read(folder)
-    assert draw(rows, 3) == draw(rows, 3) != draw(rows, 4)
+def test_six_are_a_prompts_own_answers_and_of_others_what_fits(folder: Path) -> None:
+    rows = dict(read(folder))
+    drawn = draw(list(rows.items()), pairs=2, sixes=4)
+    every = {n for answers in rows.values() for n in answers}
+    for prompt, *six in drawn["six"]:
+        assert len(six) == 6 and prompt + max(six) <= LONGEST
+        assert not Counter(rows[prompt]) - Counter(six) and set(six) <= every
+    assert sorted(row[0] for kind in drawn.values() for row in kind) == sorted(rows)
+
+
+def test_of_more_answers_than_six_six_are_taken() -> None:
+    answers = list(range(1, 11))
+    ((prompt, *six),) = draw([(5, answers)], pairs=0, sixes=1)["six"]
+    assert prompt == 5 and len(set(six)) == 6 and set(six) <= set(answers)
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the shared data is not here")
-def test_the_lengths_that_are_kept_are_like_a_draw_of_today() -> None:
-    """They cannot be drawn again: the tokenizer that counted them was not kept."""
-    drawn, kept = draw(read(DATA / "preferences"), 0), json.loads(LENGTHS.read_text())
-    assert {kind: len(rows) for kind, rows in kept.items()} == {"pairs": PAIRS, "six": SIXES}
-    for kind, rows in kept.items():
-        assert len(drawn[kind]) == len(rows)
-        assert max(row[0] + max(row[1:]) for row in drawn[kind]) <= LONGEST
-        assert max(row[0] + max(row[1:]) for row in rows) <= LONGEST
-        means = [np.mean([n for row in found for n in row[1:]]) for found in (drawn[kind], rows)]
-        assert means[0] == pytest.approx(means[1], rel=0.25)
+def test_the_lengths_that_are_kept_are_drawn_again_to_the_byte() -> None:
+    assert as_text(draw(read(DATA / "preferences"))) == LENGTHS.read_text()
