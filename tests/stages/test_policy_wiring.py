@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from bottega import stages
 from bottega.data.frozen import freeze_records
@@ -23,7 +24,6 @@ from bottega.stages.base import DatasetInput, StageInputs
 from bottega.stages.policy_networks import networks_of
 from bottega.stages.rewards import Asked, CheckReward
 from bottega.training.experience import Micro
-from bottega.training.loss import token_loss
 from bottega.training.objective import TensorBatch
 
 from .by_hand import (
@@ -235,9 +235,10 @@ def test_an_update_is_by_the_policys_gradient_and_gamma_times_that_of_pretrainin
         if gamma:
             batch = TensorBatch.of(seen.run.ptx.batch(update), torch.device("cpu"))
             hidden = learned(batch.tokens, batch.positions, batch.segments)
-            of_text, tokens = token_loss(learned, hidden, batch.targets, batch.weights)
-            losses.append(float(of_text.detach() / tokens))
-            loss = loss + gamma * of_text / tokens
+            entropies = cross_entropy(learned.logits(hidden).mT, batch.targets, reduction="none")
+            of_text = (entropies * batch.weights).sum() / batch.weights.sum()
+            losses.append(float(of_text.detach()))
+            loss = loss + gamma * of_text
         assert_close(seen.updates["policy"][update].gradient, gradient_of(learned, loss))
     assert len(order) == 2 and sorted(i for part in order for i in part) == list(range(8))
     if gamma:
