@@ -468,9 +468,13 @@ class PolicyRun(Run):
         if self.ended and self._backs_off and self.backed_off < MOST_BACK_OFFS:
             self._back_off()
         is_last = self.step == self.total_steps
+        is_better = False
         if self.heldout and not self.ended and (is_last or self.step % self.config.eval_every == 0):
-            record |= self._look_and_keep()
+            looked, is_better = self._compare()
+            record |= looked
         self.telemetry.step(record)
+        if is_better:  # after its line: what is kept may be a checkpoint, which a killed run goes on from
+            self._keep()
         if self.ended:
             self.telemetry.message(f"step {self.step}: {self.ended}. Training ends here.")
 
@@ -555,8 +559,9 @@ class PolicyRun(Run):
             true[:] = qualities(prompts, rollouts.texts, rollouts.ended.tolist())
         return [_Look(*one) for one in zip(rollouts.texts, scores.tolist(), true, strict=True)]
 
-    def _look_and_keep(self) -> dict[str, float]:
-        """How often the held-out answers are preferred to those before the first step; the best are kept."""
+    def _compare(self) -> tuple[dict[str, float], bool]:
+        """How often the held-out answers are preferred to those before the first step, and whether that is
+        more often than ever before."""
         assert self.base is not None
         looks, shown, figures = self._look()
         won = [
@@ -568,10 +573,10 @@ class PolicyRun(Run):
         if self.world.is_first:
             with self._samples.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in shown)
-        if preference > self.best_preference:
+        is_better = preference > self.best_preference
+        if is_better:
             self.best_preference, self.best_step = preference, self.step
-            self._keep()
-        return figures | {"heldout_preference": preference}
+        return figures | {"heldout_preference": preference}, is_better
 
     def state(self) -> dict[str, Any]:
         """Counts, the KL coefficient, the guard's strikes, and what was best so far."""

@@ -60,7 +60,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "ppo-lora": ("ppo", {**SAMPLED, "lora": {"rank": 4, "alpha": 8.0}}),
     "ppo-shared": ("ppo", {**SAMPLED, "value": "shared", "value_coef": 0.1}),
     "rejection-sampling": ("rejection-sampling", {**SAMPLED, "answers_per_prompt": 2}),
-    "expert-iteration": ("expert-iteration", {**SAMPLED, "answers_per_prompt": 2, "rounds": 5}),
+    # Of seven steps a round: who goes on at the eighth has to know from whom its answers come.
+    "expert-iteration": ("expert-iteration", {**SAMPLED, "answers_per_prompt": 2, "rounds": 3}),
     "backing-off": ("ppo", {**SAMPLED, "lr": 0.03, "max_kl": 2.0, "on_runaway": "back-off", "eval_every": 3}),
     "sft-from-scratch": ("sft", {**SMALL, "from_scratch": True}),
 }
@@ -290,11 +291,9 @@ def test_a_stage_that_is_killed_again_and_again_resumes_to_bitwise_equal_weights
     for file in files:
         assert (torn / file.relative_to(whole)).read_bytes() == file.read_bytes(), file
     assert steps_of(torn / "work", "samples.jsonl") == steps_of(whole / "work", "samples.jsonl")
-    if case != "backing-off":
-        assert steps_of(torn / "work", "metrics.jsonl") == steps_of(whole / "work", "metrics.jsonl")
+    assert steps_of(torn / "work", "metrics.jsonl") == steps_of(whole / "work", "metrics.jsonl")
 
 
-@pytest.mark.xfail(reason="the best is saved with a checkpoint before the step has its line", strict=True)
 def test_a_run_that_backs_off_has_every_step_in_its_curve_wherever_it_was_killed(
     workshop: Workshop, base_model: Path, tmp_path: Path, mortals: Mortals
 ) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from bottega import stages
 from bottega.data.comparisons import JudgedCounts, encode_judged, ordered_pairs
-from bottega.data.frozen import freeze_records
+from bottega.data.frozen import FrozenDataset, freeze_records
 from bottega.data.records import Answer, Comparison, Message, Origin, Ranking
 from bottega.data.tokenizer import Tokenizer
 from bottega.evals.registry import EvalOptions, score_judge
@@ -71,6 +71,8 @@ def test_a_prompt_is_read_once_with_all_its_answers_and_each_of_them_once(
     stage = stages.get("reward")
     inputs = workshop.inputs(tmp_path, workshop.dataset("rankings"), parent=base_model)
     stage.run(stage.Config.parse(SMALL), inputs, 0)
+    records = FrozenDataset(workshop.root / "datasets" / "rankings").manifest.records("train")
+    assert [len(one.answers) for one in read[0].train] == [3] * records
     # The last token of a prompt begins each answer, or its first token would be predicted within the prompt.
     expected = sum(
         len(one.prompt) - 1 + sum(1 + len(answer) for answer in one.answers) for one in read[0].train
@@ -112,7 +114,7 @@ def test_whatever_is_said_of_a_prompt_is_on_one_side_of_the_split(
 
 @pytest.fixture
 def judged_by_strangers(tmp_path: Path) -> tuple[Path, list[Comparison]]:
-    """Rankings of which ann and bob gave those to learn from; zoe, held out alone, says the contrary."""
+    """Rankings: ann and bob gave those to learn from; zoe, held out alone, mostly says the contrary."""
     every = []
     for i, (animal, place) in enumerate((a, p) for a in ANIMALS for p in PLACES):
         asked = f"Where did the {animal} number {i} sit? It sat on the {place}."
@@ -121,9 +123,9 @@ def judged_by_strangers(tmp_path: Path) -> tuple[Path, list[Comparison]]:
         ]
         tiers = ((0,), (1,), (2,))
         said = [Ranking(("ann", "bob")[i % 2], tiers)]
-        if i >= 48:
-            said += [Ranking("zoe", tiers[::-1])] if i % 3 else []
-            said = said if i % 4 else said[1:]
+        if i >= 48:  # nobody says always the same, or there were no error to speak of
+            said = [Ranking("ann", tiers[::-1] if i % 8 == 2 else tiers)] if i % 4 else []
+            said += [Ranking("zoe", tiers if i % 8 == 5 else tiers[::-1])] if i % 3 else []
         every.append(
             Comparison((Message("user", asked),), tuple(answers), tuple(said), Origin("made", str(i), "MIT"))
         )
@@ -163,5 +165,5 @@ def test_accuracy_on_labelers_not_seen_in_training_is_of_what_they_said_alone(
         assert 3 < len(shares) < len(heldout) and score.n == len(shares)
         assert score.value == pytest.approx(fmean(shares))
         error = pstdev(shares) / math.sqrt(len(shares))
-        assert score.details["standard_error"] == pytest.approx(error)
-        assert score.value > 0.8 if known else score.value < 0.2
+        assert score.details["standard_error"] == pytest.approx(error) and error > 0
+        assert score.value > 0.7 if known else score.value < 0.3
