@@ -19,7 +19,7 @@ from bottega.stages.base import DatasetInput, DataUse, StageInputs
 
 if TYPE_CHECKING:
     from bottega.data.encoded import Encoded
-    from bottega.data.frozen import FrozenDataset
+    from bottega.data.frozen import FrozenDataset, Part
     from bottega.data.shards import TokenShards
     from bottega.data.tokenizer import Tokenizer
 
@@ -116,7 +116,7 @@ def prepare(
         dataset = FrozenDataset(entry.folder)
         kinds: tuple[Kind, ...] = ("documents", "conversations") if entry.role == "replay" else main
         turned = fim if entry.role == "main" and fim is not None and fim.rate > 0 else None
-        places = _places(dataset, entry)
+        places = places_of(dataset, entry)
         parts = [
             _Part(place, kind, *_shards(cache, dataset, place, kind, tokenizer, turned))
             for place in places
@@ -145,12 +145,19 @@ def name_of(entry: DatasetInput) -> str:
     return entry.name or entry.folder.name
 
 
-def _places(dataset: FrozenDataset, entry: DatasetInput) -> list[int]:
+def places_of(dataset: FrozenDataset, entry: DatasetInput) -> list[int]:
+    """Which of a dataset's sources a stage reads. Raises ``UserError`` where it has none of a name."""
     uris = [source.uri for source in dataset.manifest.sources]
     for uri in entry.sources:
         if uri not in uris:
             raise UserError(f"dataset {name_of(entry)} has no source {uri!r}; it has {', '.join(uris)}")
     return [place for place, uri in enumerate(uris) if not entry.sources or uri in entry.sources]
+
+
+def records_of(dataset: FrozenDataset, entry: DatasetInput, split: Part) -> Iterator[Record]:
+    """The records of these sources, one source after the other."""
+    for place in places_of(dataset, entry):
+        yield from dataset.records(split, source=place)
 
 
 def _shards(

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bottega.data.records import Conversation, Prompt, Record, prompt_of
+from bottega.data.records import Conversation, Document, Prompt, Record, prompt_of
 from bottega.data.splits import content_key, evenly
 from bottega.errors import UserError
 from bottega.stages.base import DatasetInput, DataUse, StageInputs
+from bottega.stages.prepare import places_of, records_of
 from bottega.stages.rewards import Asked
 
 if TYPE_CHECKING:
@@ -105,13 +106,17 @@ def _trained_on(inputs: StageInputs) -> set[bytes]:
     """The keys of all prompts that the datasets have to train on, as the split knows them."""
     from bottega.data.frozen import FrozenDataset
 
-    found = set()
+    found: set[bytes] = set()
     for entry in inputs.datasets:
         dataset = FrozenDataset(entry.folder)
-        for source in dataset.manifest.sources:
-            if not entry.sources or source.uri in entry.sources:
-                records = dataset.records("train", source=source.uri)
-                found |= {content_key(record) for record in records if prompt_of(record)}
+        for place in places_of(dataset, entry):
+            records = dataset.records("train", source=place)
+            alike = len(dataset.manifest.sources[place].shapes) == 1
+            for record in records:
+                if alike and isinstance(record, Document):  # so are all of this source, which may be long
+                    break
+                if prompt_of(record):
+                    found.add(content_key(record))
     return found
 
 
@@ -126,19 +131,16 @@ def _asked(
 ) -> Iterator[Asked]:
     from bottega.data.chat import encode_chat
 
-    for source in dataset.manifest.sources:
-        if entry.sources and source.uri not in entry.sources:
+    for record in records_of(dataset, entry, split):
+        messages = prompt_of(record)
+        if not messages or isinstance(record, without):
+            skipped[type(record).__name__.lower()] += 1
             continue
-        for record in dataset.records(split, source=source.uri):
-            messages = prompt_of(record)
-            if not messages or isinstance(record, without):
-                skipped[type(record).__name__.lower()] += 1
-                continue
-            tokens = list(encode_chat(tokenizer, messages, add_generation_prompt=True).ids)
-            if len(tokens) > longest:
-                skipped[f"prompts of more than {longest} tokens"] += 1
-                continue
-            yield Asked(tokens, messages, record if isinstance(record, Prompt) else None, record.origin)
+        tokens = list(encode_chat(tokenizer, messages, add_generation_prompt=True).ids)
+        if len(tokens) > longest:
+            skipped[f"prompts of more than {longest} tokens"] += 1
+            continue
+        yield Asked(tokens, messages, record if isinstance(record, Prompt) else None, record.origin)
 
 
 def _use(entry: DatasetInput, dataset: FrozenDataset, found: list[Asked], skipped: Counter[str]) -> DataUse:

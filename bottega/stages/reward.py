@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,6 +17,7 @@ from bottega.errors import UserError
 from bottega.evals.rankings import labelers_of, of_labelers
 from bottega.stages.base import DatasetInput, DataUse, StageConfig, StageInputs, StageResult, register
 from bottega.stages.knobs import OptimizerConfig
+from bottega.stages.prepare import records_of
 
 if TYPE_CHECKING:
     from bottega.data.frozen import FrozenDataset
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
 REFERENCES = 2000  # comparisons whose mean score is to be 0: it is known to a fiftieth of their spread
 EVALUATIONS = 8  # of held-out comparisons, while training
-LOOKED_AT = (
-    2000  # of these, at most: their loss is known to a hundredth, and looks cost no more than they tell
-)
+LOOKED_AT = 2000  # of these, at most: that tells their loss to a hundredth
 LOG2 = 0.6931  # the loss of one who knows nothing
 
 
@@ -169,21 +168,18 @@ def read_judged(
     notes = []
     reliability: dict[str, float] = {}
     if config.labeler_weights == "reliability":
-        every = (record for entry, dataset in datasets for record in _of(entry, dataset, "train"))
+        every = (record for entry, dataset in datasets for record in records_of(dataset, entry, "train"))
         reliability = reliabilities(merged(r for r in every if isinstance(r, Comparison)))
         if set(reliability.values()) == {1.0}:
             notes.append(
                 "labeler_weights = reliability, and no two labelers ranked the same answers, or all agree as "
                 "much: every labeler's word weighs the same"
             )
-    trained = {
-        content_key(r) for entry, data in datasets for r in _of(entry, data, "train") if isinstance(r, kinds)
-    }
-    seen = 0
     counts = JudgedCounts()
     train: list[Judged] = []
-    heldout: list[Judged] = []
+    apart: list[Comparison | Rated] = []
     reference: list[Judged] = []
+    trained: set[bytes] = set()  # the prompts
     use = []
     for entry, dataset in datasets:
         if entry.weight != 1.0:
@@ -192,18 +188,16 @@ def read_judged(
                 "read equally often; leave `weight` out"
             )
         own = JudgedCounts()
-        records = list(_of(entry, dataset, "train"))
+        records = list(records_of(dataset, entry, "train"))
         judged = merged(r for r in records if isinstance(r, kinds))
+        trained.update(map(content_key, judged))
         if Rated not in kinds and (ratings := sum(isinstance(r, Rated) for r in records)):
             own.skipped["a single rating"] = ratings
         found = list(encode_judged(tokenizer, judged, config.context, own, reliability=reliability))
         shown = [_as_rated(r) for r in records if isinstance(r, Conversation)]
         reference += encode_judged(tokenizer, filter(None, shown), config.context, JudgedCounts())
-        known = _by_known(list(_of(entry, dataset, "heldout")), labelers_of(records))
-        apart = merged(r for r in known if isinstance(r, kinds))
-        fresh = [record for record in apart if content_key(record) not in trained]
-        seen += len(apart) - len(fresh)
-        heldout += encode_judged(tokenizer, fresh, config.context, JudgedCounts())
+        known = _by_known(list(records_of(dataset, entry, "heldout")), labelers_of(records))
+        apart += merged(r for r in known if isinstance(r, kinds))
         train += found
         use.append(_use(entry, dataset, records, found, own, kinds))
         _merge(counts, own)
@@ -212,15 +206,12 @@ def read_judged(
         if counts.skipped["a single rating"]:
             why = "comparisons are wanted, and there are ratings alone; choose stage = kto"
         raise UserError(f"{inputs.out.name}: there is nothing to learn from ({why})")
+    fresh = [record for record in apart if content_key(record) not in trained]
+    heldout = list(encode_judged(tokenizer, fresh, config.context, JudgedCounts()))
+    seen = len(apart) - len(fresh)
     return PreferenceData(
         train, heldout, reference, counts, tuple(use), reliability, seen=seen, notes=tuple(notes)
     )
-
-
-def _of(entry: DatasetInput, dataset: FrozenDataset, split: Literal["train", "heldout"]) -> Iterator[Any]:
-    for source in dataset.manifest.sources:
-        if not entry.sources or source.uri in entry.sources:
-            yield from dataset.records(split, source=source.uri)
 
 
 def _by_known(heldout: Sequence[Any], labelers: frozenset[str]) -> list[Comparison | Rated]:

@@ -22,6 +22,9 @@ from bottega.errors import UserError
 from bottega.evals.scoring import score_answers
 from bottega.model.hub import load_scorer
 from bottega.stages.base import DatasetInput
+from bottega.stages.policy_knobs import PolicyConfig
+from bottega.stages.prompts import read_prompts
+from bottega.stages.reward import RewardConfig, read_judged
 
 from .workshop import Workshop, rankings
 
@@ -199,6 +202,27 @@ def test_a_prompt_that_one_dataset_trains_on_is_not_held_out_of_another(
     assert held[1] > held[0] > 0
     assert report["heldout"] == 2 * held[0]
     assert report["heldout_but_trained_on"] == held[1] - held[0]
+
+
+def test_a_source_that_stands_twice_with_other_rows_is_read_once_each(
+    workshop: Workshop, base_model: Path, tmp_path: Path
+) -> None:
+    uri = f"file:{workshop.root / 'rankings.jsonl'}"
+    workshop.dataset("rankings")
+    specs = [SourceSpec(uri=uri, only={"labeler": [labeler]}) for labeler in ("ann", "bob")]
+    folder = tmp_path / "twice"
+    freeze(specs, folder, ReadOptions(heldout_fraction=0.1, include_unclear=True))
+    whole = FrozenDataset(folder).manifest
+    inputs = workshop.inputs(tmp_path, DatasetInput(folder, name="twice"), parent=base_model)
+    tokenizer = Tokenizer.load(base_model)
+    data = read_judged(inputs, tokenizer, RewardConfig.parse({"context": 64}))
+    assert len(data.train) == whole.records("train") and len(data.heldout) == whole.records("heldout")
+    assert data.counts.labelers["ann"] + data.counts.labelers["bob"] == len(data.train)
+    asked = read_prompts(inputs, tokenizer, PolicyConfig.parse({"context": 64, "max_new_tokens": 8}))
+    assert len(asked.train) == len(data.train)
+    wrong = replace(inputs, datasets=(DatasetInput(folder, sources=("file:none",), name="twice"),))
+    with pytest.raises(UserError, match="dataset twice has no source 'file:none'"):
+        read_judged(wrong, tokenizer, RewardConfig.parse({"context": 64}))
 
 
 def test_looks_are_at_some_of_what_is_held_out_where_that_is_much(
