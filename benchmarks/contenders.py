@@ -16,7 +16,10 @@ import time
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bottega.training.telemetry import Telemetry
 
 SHAPE = {"vocab_size": 8192, "hidden_size": 384, "intermediate_size": 1024, "layers": 6, "heads": 6}
 
@@ -56,10 +59,22 @@ class StepClock:
         self.step_s.append(seconds)
 
 
-def ours(job: Job) -> StepClock:
-    """The product's own loop, telemetry and all, with AdamW as the peers have, compiled as a long run is."""
+def heard(run_dir: Path, hear: Callable[[dict[str, Any]], None], **options: Any) -> Telemetry:
+    """The telemetry of a run, silent, that hands on every step's record."""
     from rich.console import Console
 
+    from bottega.training.telemetry import Telemetry
+
+    class Heard(Telemetry):
+        def step(self, record: dict[str, Any]) -> None:
+            super().step(record)
+            hear(record)
+
+    return Heard(run_dir, console=Console(quiet=True), **options)
+
+
+def ours(job: Job) -> StepClock:
+    """The product's own loop, telemetry and all, with AdamW as the peers have, compiled as a long run is."""
     from bottega.data.encoded import Encoded
     from bottega.data.packing import ConversationPlan
     from bottega.data.shards import TokenShards, write_shards
@@ -68,14 +83,8 @@ def ours(job: Job) -> StepClock:
     from bottega.model.init import initialise
     from bottega.training.loop import TrainConfig, train
     from bottega.training.objective import language_modelling
-    from bottega.training.telemetry import Telemetry
 
     clock = StepClock(job.started)
-
-    class Clocked(Telemetry):
-        def step(self, record: dict[str, Any]) -> None:
-            super().step(record)
-            clock.add(record["step_s"])
 
     shards = job.folder / "shards"
     if not shards.exists():
@@ -98,7 +107,7 @@ def ours(job: Job) -> StepClock:
         plan,
         config,
         run_dir,
-        telemetry=Clocked(run_dir, console=Console(quiet=True)),
+        telemetry=heard(run_dir, lambda record: clock.add(record["step_s"])),
     )
     return clock
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.contenders import heard
 from benchmarks.measure import ratio, share
 from bottega.data.encoded import Encoded
 from bottega.data.packing import DocumentPlan
@@ -33,7 +34,6 @@ from bottega.model.decoder import Decoder
 from bottega.model.init import initialise
 from bottega.training.loop import TrainConfig, train
 from bottega.training.objective import language_modelling
-from bottega.training.telemetry import Telemetry
 
 CONTEXT = 1024
 # Rows of a step and the parts it is computed in.
@@ -111,15 +111,7 @@ def documents(vocab_size: int) -> Iterator[Encoded]:
 
 def our_steps(config: ModelConfig, plan: DocumentPlan, micros: int, steps: int, folder: Path) -> list[float]:
     """Seconds of each measured step of the product's own loop, as a recipe trains: Muon and AdamW."""
-    from rich.console import Console
-
     found: list[float] = []
-
-    class Clocked(Telemetry):
-        def step(self, record: dict[str, Any]) -> None:
-            super().step(record)
-            found.append(record["step_s"])
-
     model = initialise(Decoder(config), 0).to("cuda")
     run = TrainConfig(
         budget_tokens=(10 + steps) * plan.tokens_per_step,
@@ -128,7 +120,7 @@ def our_steps(config: ModelConfig, plan: DocumentPlan, micros: int, steps: int, 
         checkpoint_every_s=0,
     )
     run_dir = folder / "run"
-    with Clocked(run_dir, console=Console(quiet=True)) as telemetry:
+    with heard(run_dir, lambda record: found.append(record["step_s"])) as telemetry:
         train(model, language_modelling, plan, run, run_dir, telemetry=telemetry)
     return found[10:]
 

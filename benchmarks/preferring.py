@@ -13,7 +13,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import QUIETLY, Job, StepClock, peer_clock, peer_model, peer_tokenizer
+from benchmarks.contenders import QUIETLY, Job, StepClock, heard, peer_clock, peer_model, peer_tokenizer
 
 
 def comparisons(folder: Path) -> list[dict[str, Any]]:
@@ -34,7 +34,6 @@ def ours(job: Job, *, direct: bool) -> StepClock:
 
     import numpy as np
     import torch
-    from rich.console import Console
 
     from bottega.data.comparisons import Judged
     from bottega.data.judged import ComparisonPlan
@@ -46,14 +45,8 @@ def ours(job: Job, *, direct: bool) -> StepClock:
     from bottega.training.direct import DirectPreference, Goal
     from bottega.training.loop import TrainConfig, train
     from bottega.training.reward import reward_modelling
-    from bottega.training.telemetry import Telemetry
 
     clock = StepClock(job.started)
-
-    class Clocked(Telemetry):
-        def step(self, record: dict[str, Any]) -> None:
-            super().step(record)
-            clock.add(record["step_s"])
 
     def judged(row: dict[str, Any]) -> Judged:
         K = len(row["answers"])
@@ -85,7 +78,7 @@ def ours(job: Job, *, direct: bool) -> StepClock:
         plan,  # type: ignore[arg-type]
         config,
         run_dir,
-        telemetry=Clocked(run_dir, console=Console(quiet=True)),
+        telemetry=heard(run_dir, lambda record: clock.add(record["step_s"])),
     )
     return clock
 

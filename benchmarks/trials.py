@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.contenders import QUIETLY, Job, StepClock, peer_clock, peer_tokenizer
+from benchmarks.contenders import QUIETLY, Job, StepClock, heard, peer_clock, peer_tokenizer
 from benchmarks.preferring import comparisons
 
 if TYPE_CHECKING:
@@ -71,7 +71,6 @@ def ours(job: Job, *, ptx: bool) -> StepClock:
     import os
 
     import torch
-    from rich.console import Console
     from torch import Tensor
 
     from bottega.data.batches import Batch
@@ -87,16 +86,13 @@ def ours(job: Job, *, ptx: bool) -> StepClock:
     from bottega.training.interrupt import StopRequest
     from bottega.training.learner import Learner
     from bottega.training.precision import choose_precision
-    from bottega.training.telemetry import Telemetry
 
     clock = StepClock(job.started)
 
-    class Clocked(Telemetry):
-        def step(self, record: dict[str, Any]) -> None:
-            super().step(record)
-            clock.add(record["step_s"])
-            for part, column in (("rollout", "sample_s"), ("scoring", "score_s"), ("update", "update_s")):
-                clock.parts.setdefault(part, []).append(record[column])
+    def hear(record: dict[str, Any]) -> None:
+        clock.add(record["step_s"])
+        for part, column in (("rollout", "sample_s"), ("scoring", "score_s"), ("update", "update_s")):
+            clock.parts.setdefault(part, []).append(record[column])
 
     class Waiting(PpoRun):
         """Scoring and update end when the device has done them."""
@@ -160,7 +156,7 @@ def ours(job: Job, *, ptx: bool) -> StepClock:
         config,
         run_dir,
         Cadence(0, 0, 0.0),
-        Clocked(run_dir, console=Console(quiet=True), shown=("score",)),
+        heard(run_dir, hear, shown=("score",)),
     )
     with StopRequest() as stop:
         run.run(stop, resume=False)

@@ -251,7 +251,7 @@ def _win_rate(name: str, what: str, subject: Subject, options: EvalOptions) -> S
 
 def _role_of(judge: str, subject: Subject) -> str:
     """What a judge is to the model that is scored."""
-    _, *used = subject.parents or ("",)
+    used = subject.parents[1:]
     if judge in used[:1]:
         return f"{judge}, the reward it was trained on"
     if judge in used:

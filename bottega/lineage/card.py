@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 import time
@@ -17,6 +16,7 @@ from bottega.errors import UserError
 from bottega.evals.score import Score
 from bottega.lineage.home import read_json, write_json
 from bottega.lineage.recipe import Role, Text
+from bottega.training.telemetry import read_metrics
 
 FIGURES = (  # beside the loss; a card has those that its run has
     *("score", "kl", "length", "ended", "entropy", "explained_variance"),
@@ -248,7 +248,7 @@ def merge_licences(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 def thin_curves(metrics: Path) -> dict[str, list[float]]:
     """The loss over tokens from a metrics.jsonl, and the figures of :data:`FIGURES` that every line has,
     thinned to a few hundred points. JSON has no infinity: a step that came to that is left out."""
-    rows = [row for row in _rows(metrics) if "loss" in row and "tokens" in row and _is_finite(row)]
+    rows = [row for row in read_metrics(metrics) if "loss" in row and "tokens" in row and _is_finite(row)]
     step = max(1, -(-len(rows) // CURVE_POINTS))
     kept = rows[::step] + rows[-1:] if rows and (len(rows) - 1) % step else rows[::step]
     if not kept:
@@ -259,22 +259,9 @@ def thin_curves(metrics: Path) -> dict[str, list[float]]:
 
 def looks_of(metrics: Path) -> dict[str, list[float]]:
     """The figures of :data:`LOOKS` at the steps that looked at held-out answers."""
-    rows = [row for row in _rows(metrics) if "heldout_preference" in row]
+    rows = [row for row in read_metrics(metrics) if "heldout_preference" in row]
     return {name: [float(row[name]) for row in rows] for name in LOOKS if rows and name in rows[0]}
 
 
 def _is_finite(row: Mapping[str, Any]) -> bool:
     return all(math.isfinite(row.get(name, 0.0)) for name in ("loss", *FIGURES))
-
-
-def _rows(metrics: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl; a run killed while it wrote leaves half a line."""
-    rows = []
-    for line in metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else ():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows

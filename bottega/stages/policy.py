@@ -170,7 +170,6 @@ class PolicyRun(Run):
         self.positions = 0  # computed by every network, filler included
         self.base: list[tuple[str, float]] | None = None  # held-out answers before the first step, and scores
         self.best_preference, self.best_step = EVEN, 0
-        self.notes: list[str] = []  # what the user must know of the run
         self._kept: Forward | None = None  # of the measurement, where a step learns on that
 
     # ---------------------------------------------------------------- what a method decides
@@ -627,9 +626,7 @@ class PolicyRun(Run):
             self.notes.append(f"ended at step {self.step} of {self.total_steps}: {self.ended}")
         if self.kept_step != self.step:
             self.return_to_best(self.kept_step)
-            why = self._why_kept()
-            self.notes.append(why)
-            self.telemetry.message(f"{why}.")
+            self.note(self._why_kept())
         if self.average is not None:
             self.policy.put_back(self.average.weights)
         for learner in self._trained.values():

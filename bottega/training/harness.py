@@ -63,6 +63,7 @@ class Run(ABC):
         self.step = 0
         self.seconds = 0.0
         self.ended = ""  # why no further step is to be taken, where something says so
+        self.notes: list[str] = []  # what the user must know of the run when it is over
 
     @abstractmethod
     def one_step(self) -> None:
@@ -130,6 +131,11 @@ class Run(ABC):
         assert found is not None, "something was kept as the best"
         for name, learner in self.learners.items():
             learner.put_back(_own(found.weights, name))
+
+    def note(self, text: str) -> None:
+        """Say something now, and when the run is over."""
+        self.notes.append(text)
+        self.telemetry.message(f"{text}.")
 
     def _resume(self) -> int | None:
         found = self.checkpoints.newest()

@@ -173,7 +173,6 @@ class _Run(Run):
         super().__init__({"": self.learner}, total_steps, identity, run_dir, config, telemetry, world)
         self.best_loss, self.best_step = math.inf, 0
         self.recent: list[float] = []  # the last losses, for a final loss that one batch does not decide
-        self.notes: list[str] = []
 
     def go(self, stop: StopRequest, *, resume: bool) -> TrainResult:
         resumed_from = self.run(stop, resume=resume)
@@ -265,12 +264,11 @@ class _Run(Run):
             self.best_loss, self.best_step = last_loss, self.step
             return last_loss
         self.return_to_best(self.best_step)
-        self.notes.append(
+        self.note(
             f"the held-out loss was lowest at step {self.best_step} ({self.best_loss:.4f}) and ended at "
             f"{last_loss:.4f}: the weights of step {self.best_step} are kept. A lower learning rate or fewer "
             "passes over the data would end nearer to them"
         )
-        self.telemetry.message(f"{self.notes[-1]}.")
         return self.best_loss
 
     @torch.no_grad()

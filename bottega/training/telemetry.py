@@ -125,9 +125,11 @@ def read_metrics(metrics: Path) -> list[dict[str, Any]]:
     records = []
     for line in metrics.read_text(encoding="utf-8").splitlines():
         try:
-            records.append(json.loads(line))
+            record = json.loads(line)
         except ValueError:
             continue
+        if isinstance(record, dict):
+            records.append(record)
     return records
 
 

@@ -135,6 +135,39 @@ def reward_model(workshop: Workshop, base_model: Path, where: Path) -> Path:
     return inputs.out
 
 
+def left_by(run: Path) -> dict[str, bytes]:
+    """The weights that a run ended with, and those of its last step with their optimisers: what is kept may
+    be of an earlier one."""
+    last = max((run / "work" / "train" / "checkpoints").iterdir())
+    files = [
+        *(run / "model").rglob("*.safetensors"),
+        last / "weights.safetensors",
+        last / "optimizer.safetensors",
+    ]
+    return {str(file.relative_to(run)): file.read_bytes() for file in files}
+
+
+def short(
+    case: str, workshop: Workshop, base_model: Path, where: Path, steps: int
+) -> tuple[str, dict[str, Any], Callable[[str], StageInputs]]:
+    """A case of few steps and many checkpoints: its stage, its configuration, and what it is run on in a
+    folder of a name."""
+    name, config = CASES[case]
+    config = {**config, **({"epochs": 1.0} if name == "reward" else {"steps": steps, "eval_every": 2})}
+    data = [workshop.dataset("rankings")]
+    if "ptx_coef" in config:
+        data.append(workshop.dataset("prose", role="replay"))
+    parents: tuple[Path, ...] = (base_model,)
+    if name == "ppo":
+        parents = (base_model, reward_model(workshop, base_model, where / "reward"))
+
+    def inputs(folder: str) -> StageInputs:
+        made = replace(workshop.inputs(where / folder, *data), parents=parents)
+        return replace(made, run=replace(made.run, checkpoint_every_steps=2))
+
+    return name, config, inputs
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_killed_stage_resumes_to_bitwise_equal_weights(
     case: str, workshop: Workshop, base_model: Path, tmp_path: Path, mortals: Mortals
@@ -177,12 +210,11 @@ def test_a_killed_stage_resumes_to_bitwise_equal_weights(
 
     assert resumed.report["resumed_from"] >= KILL_AT - CHECKPOINT_EVERY
     assert resumed.cost.tokens == reference.cost.tokens
-    for file in sorted(p.relative_to(whole.out) for p in whole.out.rglob("*.safetensors")):
-        assert (torn.out / file).read_bytes() == (whole.out / file).read_bytes(), file
-    # And what the last step left, with its optimisers: what is kept may be of an earlier one.
-    last = Path("train", "checkpoints", f"step-{reference.cost.steps:08d}")
-    for name in ("weights.safetensors", "optimizer.safetensors"):
-        assert (torn.work / last / name).read_bytes() == (whole.work / last / name).read_bytes(), name
+    expected, found = left_by(tmp_path / "whole"), left_by(tmp_path / "torn")
+    assert any(f"step-{reference.cost.steps:08d}" in name for name in expected)
+    assert found.keys() == expected.keys()
+    for file, content in expected.items():
+        assert found[file] == content, file
     curve = [json.loads(line) for line in resumed.curves.read_text().splitlines()]
     assert [row["step"] for row in curve] == list(range(1, reference.cost.steps + 1))
 
@@ -197,14 +229,7 @@ def test_a_stage_that_dies_between_any_two_writes_resumes_to_bitwise_equal_weigh
 ) -> None:
     """Twelve moments spread over every sync, rename and removal of a run's files, those of its checkpoints
     and of the best weights among them."""
-    name, config = CASES[case]
-    config = {**config, **({"epochs": 1.0} if name == "reward" else {"steps": 6, "eval_every": 2})}
-    data = [workshop.dataset("rankings")]
-    if "ptx_coef" in config:
-        data.append(workshop.dataset("prose", role="replay"))
-    parents: tuple[Path, ...] = (base_model,)
-    if name == "ppo":
-        parents = (base_model, reward_model(workshop, base_model, tmp_path / "reward"))
+    name, config, inputs = short(case, workshop, base_model, tmp_path, steps=6)
     stage = stages.get(name)
     calls, dies_at = 0, 0
 
@@ -222,49 +247,20 @@ def test_a_stage_that_dies_between_any_two_writes_resumes_to_bitwise_equal_weigh
     monkeypatch.setattr(Path, "rename", counted(Path.rename))
     monkeypatch.setattr(shutil, "rmtree", counted(shutil.rmtree))
 
-    def run(where: Path) -> tuple[dict[str, bytes], Any]:
-        inputs = replace(workshop.inputs(where, *data), parents=parents)
-        inputs = replace(inputs, run=replace(inputs.run, checkpoint_every_steps=2))
-        result = stage.run(stage.Config.parse(config), inputs, 7)
-        last = inputs.work / "train" / "checkpoints" / f"step-{result.cost.steps:08d}"
-        files = [
-            *inputs.out.glob("*.safetensors"),
-            last / "weights.safetensors",
-            last / "optimizer.safetensors",
-        ]
-        return {file.name + file.parent.name: file.read_bytes() for file in files}, result.report.get(
-            "samples"
-        )
+    def run(folder: str) -> tuple[dict[str, bytes], Any]:
+        result = stage.run(stage.Config.parse(config), inputs(folder), 7)
+        return left_by(tmp_path / folder), result.report.get("samples")
 
-    expected = run(tmp_path / "whole")
+    expected = run("whole")
     moments = sorted({1 + calls * k // 12 for k in range(12)})
     assert len(moments) == 12
     for moment in moments:
         calls, dies_at = 0, moment
-        where = tmp_path / f"dies-at-{moment}"
+        folder = f"dies-at-{moment}"
         with pytest.raises(_Killed):
-            run(where)
+            run(folder)
         dies_at = 0
-        assert run(where) == expected, f"killed at write {moment}"
-
-
-def short(case: str, workshop: Workshop, base_model: Path, where: Path) -> Callable[[str], dict[str, Any]]:
-    """A case of few steps and many checkpoints, to be run in a folder of a name."""
-    name, config = CASES[case]
-    config = {**config, **({"epochs": 1.0} if name == "reward" else {"steps": 8, "eval_every": 2})}
-    data = [workshop.dataset("rankings")]
-    if "ptx_coef" in config:
-        data.append(workshop.dataset("prose", role="replay"))
-    parents: tuple[Path, ...] = (base_model,)
-    if name == "ppo":
-        parents = (base_model, reward_model(workshop, base_model, where / "reward"))
-
-    def spec(folder: str) -> dict[str, Any]:
-        inputs = replace(workshop.inputs(where / folder, *data), parents=parents)
-        inputs = replace(inputs, run=replace(inputs.run, checkpoint_every_steps=2))
-        return spec_of(name, config, inputs, 7)
-
-    return spec
+        assert run(folder) == expected, f"killed at write {moment}"
 
 
 def steps_of(work: Path, log: str) -> list[int]:
@@ -278,18 +274,14 @@ def test_a_stage_that_is_killed_again_and_again_resumes_to_bitwise_equal_weights
 ) -> None:
     """``kill -9`` before any file is opened for writing, renamed or removed, on and on; some of the kills
     strike before the first checkpoint, within one, and after the last."""
-    spec = short(case, workshop, base_model, tmp_path)
-    assert mortals.killed_until_done(spec("whole"), spec("torn"), seed=case) >= 4
+    name, config, inputs = short(case, workshop, base_model, tmp_path, steps=8)
+    specs = [spec_of(name, config, inputs(folder), 7) for folder in ("whole", "torn")]
+    assert mortals.killed_until_done(*specs, seed=case) >= 4
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    last = max((whole / "work" / "train" / "checkpoints").iterdir())
-    files = [
-        *(whole / "model").glob("*.safetensors"),
-        last / "weights.safetensors",
-        last / "optimizer.safetensors",
-    ]
-    assert len(files) >= 3
-    for file in files:
-        assert (torn / file.relative_to(whole)).read_bytes() == file.read_bytes(), file
+    expected, found = left_by(whole), left_by(torn)
+    assert len(expected) >= 3 and found.keys() == expected.keys()
+    for file, content in expected.items():
+        assert found[file] == content, file
     assert steps_of(torn / "work", "samples.jsonl") == steps_of(whole / "work", "samples.jsonl")
     assert steps_of(torn / "work", "metrics.jsonl") == steps_of(whole / "work", "metrics.jsonl")
 
@@ -297,14 +289,13 @@ def test_a_stage_that_is_killed_again_and_again_resumes_to_bitwise_equal_weights
 def test_a_run_that_backs_off_has_every_step_in_its_curve_wherever_it_was_killed(
     workshop: Workshop, base_model: Path, tmp_path: Path, mortals: Mortals
 ) -> None:
-    spec = short("backing-off", workshop, base_model, tmp_path)
-    mortals.run(spec("whole"))
+    name, config, inputs = short("backing-off", workshop, base_model, tmp_path, steps=8)
+    whole, torn = (spec_of(name, config, inputs(folder), 7) for folder in ("whole", "torn"))
+    mortals.run(whole)
     kept = max(int(folder.name[5:]) for folder in (tmp_path / "whole/work/train/best").iterdir())
     assert kept, "some look was better than the beginning"
-    mortals.run(
-        spec("torn"), dies_at=kept, named="metrics.jsonl"
-    )  # as the line of that step would be written
-    mortals.run(spec("torn"))
+    mortals.run(torn, dies_at=kept, named="metrics.jsonl")  # as the line of that step would be written
+    mortals.run(torn)
     assert steps_of(tmp_path / "torn" / "work", "metrics.jsonl") == list(range(1, 9))
 
 
