@@ -83,12 +83,14 @@ _RIVAL = re.compile(r"win-rate@([A-Za-z0-9._-]+)(?:/([A-Za-z0-9._-]+))?")
 class Subject:
     """The model to score. ``chat``: it was taught the chat template, so requests are put in it; ``parents``:
     the models that it was made from, in their order: after the first the reward that it was trained on, and
-    then the judge that chose its best step, where it has these."""
+    then the judge that chose its best step, where it has these. ``earlier``: such rewards and judges of the
+    models that it goes on from."""
 
     model: Decoder
     tokenizer: Tokenizer
     chat: bool
     parents: tuple[str, ...] = ()
+    earlier: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -256,6 +258,8 @@ def _role_of(judge: str, subject: Subject) -> str:
         return f"{judge}, the reward it was trained on"
     if judge in used:
         return f"{judge}, the reward model that chose its best step"
+    if judge in subject.earlier:
+        return f"{judge}, a reward model that a model it goes on from was trained with"
     return f"{judge}, a reward model its training did not use"
 
 

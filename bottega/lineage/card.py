@@ -164,6 +164,12 @@ class Card(_Part):
         by_score = attrgetter("score")
         return [(max(at[step], key=by_score), min(at[step], key=by_score)) for step in sorted(at)]
 
+    @property
+    def kept_step(self) -> int | None:
+        """The step of learning by trial whose weights these are; None for any other stage."""
+        step = self.report.get("kept_step")
+        return None if step is None else int(step)
+
     def score(self, evaluation: str) -> Score | None:
         """One score with its interval, or None where it was not measured."""
         row = self.scores.get(evaluation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bottega.evals import registry
@@ -11,6 +11,7 @@ from bottega.lineage.card import read_card
 from bottega.lineage.fingerprint import digest, source_state
 from bottega.lineage.graph import Node
 from bottega.lineage.loading import load, load_judge
+from bottega.lineage.recipe import Recipe
 from bottega.lineage.resolve import Resolver
 from bottega.model.hub import is_scorer
 
@@ -44,7 +45,16 @@ def score_together(
 def _subject(resolver: Resolver, folder: Path) -> registry.Subject:
     model, tokenizer = load(folder, resolver.options.device)
     card = read_card(folder)
-    return registry.Subject(model, tokenizer, card.speaks, tuple(parent.name for parent in card.parents))
+    parents = tuple(parent.name for parent in card.parents)
+    earlier = frozenset(judge for parent in parents[:1] for judge in _judges_of(resolver.recipe, parent))
+    return registry.Subject(model, tokenizer, card.speaks, parents, earlier)
+
+
+def _judges_of(recipe: Recipe, model: str) -> Iterator[str]:
+    """The reward models that a model, and those that it goes on from, were trained with."""
+    while model in recipe.models and recipe.models[model].parent:
+        model, *judges = recipe.models[model].parent
+        yield from judges
 
 
 def settings(resolver: Resolver, evaluation: str, options: registry.EvalOptions | None = None) -> str:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable
 
 from bottega.evals.score import Score
-from bottega.lineage.card import Card
-
-T = TypeVar("T")
+from bottega.lineage.card import Card, Trial
 
 _STAGES = {
     "pretrain": ("pretrained from nothing", "从零开始预训练"),
@@ -146,16 +143,18 @@ def _training(card: Card) -> str:
 
 
 def _trials(card: Card) -> str:
-    looks = _first_middle_last(card.trials())
+    looks = _looks_shown(card)
     if not looks:
         return ""
     judge = card.report.get("judged_by", "the training reward itself")
     text = (
-        "## Learning by trial\n\nHeld-out prompts and what was answered to them while the model learned, at "
-        f"the first, middle and last look: the best and the worst answer by the score of {judge}."
+        "## Learning by trial\n\nHeld-out prompts and what was answered to them while the model learned: the "
+        f"best and the worst answer by the score of {judge}."
     )
     for look in looks:
-        text += f"\n\n### Step {look[0].step}"
+        step = look[0].step
+        text += "\n\n### " + (f"Step {step}" if step else "Before the first step")
+        text += ", whose weights are kept" if step == card.kept_step else ""
         for what, trial in zip(("Best", "Worst"), look, strict=True):
             text += (
                 f"\n\n{what}, score {trial.score:.3f}:\n\n{_quoted(_verbatim(trial.prompt, LONGEST_SHOWN))}"
@@ -281,6 +280,9 @@ def _quoted(text: str) -> str:
     return "\n".join(f"> {line}" for line in text.splitlines())
 
 
-def _first_middle_last(items: Sequence[T]) -> list[T]:
-    places = sorted({0, len(items) // 2, len(items) - 1} if items else ())
-    return [items[place] for place in places]
+def _looks_shown(card: Card) -> list[tuple[Trial, Trial]]:
+    """The first look, the last, and between them that of the kept weights, or else the middle one."""
+    looks = card.trials()
+    kept = [place for place, (best, _) in enumerate(looks) if best.step == card.kept_step]
+    between = next((place for place in kept if 0 < place < len(looks) - 1), len(looks) // 2)
+    return [looks[place] for place in sorted({0, between, len(looks) - 1})] if looks else []

@@ -203,7 +203,10 @@ def _model(member: Member, card: Card) -> dict[str, Any]:
         "licences": ", ".join(f"{name} ({count:,})" for name, count in card.licences.items()),
         "curve": _curve(card.curves),
         "notes": card.notes,
-        "trials": [{"step": best.step, "best": best, "worst": worst} for best, worst in card.trials()],
+        "trials": [
+            {"step": best.step, "kept": best.step == card.kept_step, "best": best, "worst": worst}
+            for best, worst in card.trials()
+        ],
         "judged_by": {"en": judge, "zh": _JUDGES_ZH.get(judge, judge)},
     }
 

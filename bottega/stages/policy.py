@@ -214,7 +214,7 @@ class PolicyRun(Run):
         """Sample, score, learn."""
         if self.base is None:
             self._samples.unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
-            self.base = [(look.answer, look.score) for look in self._look()[0]] if self.heldout else []
+            self.base = self._first_look() if self.heldout else []
             self._keep()
         began = time.perf_counter()
         config = self.config
@@ -558,6 +558,17 @@ class PolicyRun(Run):
             true[:] = qualities(prompts, rollouts.texts, rollouts.ended.tolist())
         return [_Look(*one) for one in zip(rollouts.texts, scores.tolist(), true, strict=True)]
 
+    def _first_look(self) -> list[tuple[str, float]]:
+        """Answers before the first step and their scores, which every later look is compared with."""
+        looks, shown, _ = self._look()
+        self._show(shown)
+        return [(look.answer, look.score) for look in looks]
+
+    def _show(self, samples: list[dict[str, Any]]) -> None:
+        if self.world.is_first:
+            with self._samples.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in samples)
+
     def _compare(self) -> tuple[dict[str, float], bool]:
         """How often the held-out answers are preferred to those before the first step, and whether that is
         more often than ever before."""
@@ -569,9 +580,7 @@ class PolicyRun(Run):
             for look, (text, score) in zip(looks, self.base, strict=True)
         ]
         preference = sum(won) / len(won)
-        if self.world.is_first:
-            with self._samples.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in shown)
+        self._show(shown)
         is_better = preference > self.best_preference
         if is_better:
             self.best_preference, self.best_step = preference, self.step

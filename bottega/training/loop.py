@@ -65,6 +65,8 @@ class TrainConfig:
         return found | ({"keep_best": self.eval_every_steps} if self.keep_best else {})
 
 
+CLEARLY_WORSE = 1.01  # times the lowest held-out loss; nearer to it the end is no sign of a wrong knob
+
 _NOT_IDENTITY = frozenset(
     {
         *("compile", "precision", "deterministic", "micros", "checkpoint_every_steps", "checkpoint_every_s"),
@@ -264,10 +266,11 @@ class _Run(Run):
             self.best_loss, self.best_step = last_loss, self.step
             return last_loss
         self.return_to_best(self.best_step)
+        advice = ". A lower learning rate or fewer passes over the data would end nearer to them"
         self.note(
             f"the held-out loss was lowest at step {self.best_step} ({self.best_loss:.4f}) and ended at "
-            f"{last_loss:.4f}: the weights of step {self.best_step} are kept. A lower learning rate or fewer "
-            "passes over the data would end nearer to them"
+            f"{last_loss:.4f}: the weights of step {self.best_step} are kept"
+            + ("" if last_loss < CLEARLY_WORSE * self.best_loss else advice)
         )
         return self.best_loss
 

@@ -125,9 +125,10 @@ def test_a_judge_is_named_for_what_it_was_in_training(model: Decoder, tokenizer:
     """CORRECTNESS 35."""
     from bottega.evals.registry import _role_of
 
-    subject = Subject(model, tokenizer, True, ("talker", "reward", "chooser"))
+    subject = Subject(model, tokenizer, True, ("talker", "reward", "chooser"), frozenset({"reward", "older"}))
     assert _role_of("reward", subject) == "reward, the reward it was trained on"
     assert _role_of("chooser", subject) == "chooser, the reward model that chose its best step"
+    assert _role_of("older", subject) == "older, a reward model that a model it goes on from was trained with"
     for other in ("stranger", "talker"):
         assert _role_of(other, subject) == f"{other}, a reward model its training did not use"
     alone = Subject(model, tokenizer, True)

@@ -201,6 +201,27 @@ def test_a_second_build_makes_nothing_and_another_temperature_makes_what_follows
     assert [str(node) for node in report.built] == ["dataset rankings", "model judge", "model improved"]
 
 
+def test_the_reward_of_a_model_it_goes_on_from_is_no_stranger_to_it(home: Home) -> None:
+    """CORRECTNESS 35: what is tuned on top of an improved model has still learned from its reward."""
+    later = """
+[models.later]
+stage = "sft"
+chat = true
+parent = "improved"
+data = ["talks"]
+evals = ["win-rate@talker/judge:preference-prompts"]
+context = 256
+batch_tokens = 2048
+budget_tokens = 4_096
+"""
+    recipe = parse(RECIPE.read_text(encoding="utf-8") + later, "later.toml")
+    report = build(recipe, home, options(home.root), Heard(), models=["later"], source="later.toml")
+    assert [str(node) for node in report.built] == ["model later"]
+    score = read_card(folder(home, "model", "later")).score("win-rate@talker/judge:preference-prompts")
+    assert score is not None
+    assert score.template.endswith("judge, a reward model that a model it goes on from was trained with")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

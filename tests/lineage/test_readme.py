@@ -22,14 +22,14 @@ def card(family: Path) -> Card:
     return read_card(home.path("model", "text-davinci", home.versions("model", "text-davinci")[0]))
 
 
-def looks(*steps: int, prompt: str = "Which?", worst: str = "the worst") -> dict[str, object]:
+def looks(*steps: int, prompt: str = "Which?", worst: str = "the worst", kept: int = 0) -> dict[str, object]:
     """What a policy's stage reports of its looks: some answers each, in no order of their scores."""
     rows = [
         {"step": step, "prompt": prompt, "answer": f"{answer} of {step}", "score": score}
         for step in steps
         for answer, score in (("the second", 0.5), ("the best", 1.25), (worst, -2.0), ("the third", 0.0))
     ]
-    return {"samples": rows, "judged_by": "a reward model that training did not use"}
+    return {"samples": rows, "judged_by": "a reward model that training did not use", "kept_step": kept}
 
 
 def parsed(text: str) -> list[Token]:
@@ -50,6 +50,21 @@ def test_best_and_worst_answers_of_the_first_middle_and_last_look_are_shown(card
     assert fences[:4] == ["Which?\n", "the best of 20\n", "Which?\n", "the worst of 20\n"]
     assert len(fences) == 12
     assert section.count("Best, score 1.250:") == section.count("Worst, score -2.000:") == 3
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [
+        (0, ["Before the first step, whose weights are kept", "Step 60", "Step 100"]),
+        (40, ["Before the first step", "Step 40, whose weights are kept", "Step 100"]),
+        (100, ["Before the first step", "Step 60", "Step 100, whose weights are kept"]),
+    ],
+)
+def test_the_look_at_the_weights_that_are_kept_is_shown_and_named(
+    kept: int, shown: list[str], card: Card
+) -> None:
+    text = readme(card.model_copy(update={"report": looks(0, 20, 40, 60, 80, 100, kept=kept)}))
+    assert [line[4:] for line in text.splitlines() if line.startswith("### ")] == shown
 
 
 @pytest.mark.parametrize(("steps", "shown"), [((7,), [7]), ((7, 9), [7, 9])])

@@ -108,10 +108,10 @@ def test_a_model_shows_its_score_and_its_best_and_worst_answers_while_it_learned
     folder = copied.path("model", "davinci", copied.versions("model", "davinci")[0])
     rows = [
         {"step": step, "prompt": EVIL, "answer": f"{EVIL} {name}", "score": score}
-        for step in (20, 10)
+        for step in (20, 0, 10)
         for name, score in (("second", 0.5), ("best", 1.25), ("worst", -2.0))
     ]
-    report = {"samples": rows, "judged_by": "the training reward itself"}
+    report = {"samples": rows, "judged_by": "the training reward itself", "kept_step": 10}
     curves = {"tokens": [1.0, 2.0], "loss": [0.01, 0.02], "score": [-0.5, 0.75]}
     card = read_card(folder).model_copy(update={"report": report, "curves": curves})
     write_card(folder, card)
@@ -122,9 +122,12 @@ def test_a_model_shows_its_score_and_its_best_and_worst_answers_while_it_learned
     assert EVIL not in page
     own = page.partition('id="davinci"')[2].partition("</section>")[0]
     assert "score from -0.50 to 0.75 over 2 tokens" in own
-    assert re.findall(r"Step (\d+)", own) == ["10", "20"]
-    assert re.findall(r"onerror=alert\(2\)&gt; (\w+)</pre>", own) == ["best", "worst", "best", "worst"]
-    assert re.findall(r"> (-?\d\.\d{3})</small>", own) == ["1.250", "-2.000"] * 2
+    headings = re.findall(r'<h4><span lang="en">(.*?)</span>.*?</h4>', own)
+    assert headings == ["Before the first step", "Step 10", "Step 20"]
+    assert '第 10 步</span><span lang="en">, whose weights are kept' in own
+    assert own.count("whose weights are kept") == 1
+    assert re.findall(r"onerror=alert\(2\)&gt; (\w+)</pre>", own) == ["best", "worst"] * 3
+    assert re.findall(r"> (-?\d\.\d{3})</small>", own) == ["1.250", "-2.000"] * 3
     assert "Scored by the training reward itself." in own and "训练所用的奖励本身" in own
 
 
