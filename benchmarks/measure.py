@@ -32,9 +32,12 @@ class Measured:
         return statistics.median(self.step_s)
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """The options that every benchmark has; ``precision`` comes back decided."""
+def arguments(description: str | None, parts: Sequence[str] = ()) -> argparse.Namespace:
+    """The options that every benchmark has; ``precision`` comes back decided. One of several ``parts`` may be
+    asked for alone."""
     parser = argparse.ArgumentParser(description=description)
+    if parts:
+        parser.add_argument("--only", choices=parts, help="this one alone, and not all")
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     parser.add_argument("--rows", type=int, default=16, help="rows of a batch")
     parser.add_argument("--context", type=int, default=512, help="tokens of a row")

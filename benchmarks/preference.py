@@ -3,7 +3,7 @@
 Lengths are those of a fixed draw from real rankings (``lengths.json``, made by ``benchmarks.lengths``):
 pairs, and six answers to a prompt.
 ``reward-k2`` is in answers a second, ``reward-k6`` and ``dpo`` in comparisons a second.
-``python -m benchmarks.preference [--precision auto|float32|bfloat16] [--rows 16] [--repeats 5]``
+``python -m benchmarks.preference [--only dpo] [--precision auto|float32|bfloat16] [--rows 16] [--repeats 5]``
 """
 
 from __future__ import annotations
@@ -18,6 +18,12 @@ from benchmarks.measure import Measured, arguments, measure_in_turns, ratio
 
 LENGTHS = Path(__file__).with_name("lengths.json")
 SIX_ROWS = 4  # prompts of six answers in a step: 15 pairs each
+# Each ratio: which lengths, which trainers, and what is counted of a row.
+PARTS = {
+    "reward-k2": ("pairs", "reward", 2),
+    "reward-k6": ("six", "reward", 1),
+    "dpo": ("pairs", "dpo", 1),
+}
 
 
 def write_comparisons(folder: Path, which: str) -> None:
@@ -34,12 +40,9 @@ def write_comparisons(folder: Path, which: str) -> None:
 
 
 def main() -> None:
-    given = arguments(__doc__)
-    for name, which, method, per_row in (
-        ("reward-k2", "pairs", "reward", 2),
-        ("reward-k6", "six", "reward", 1),
-        ("dpo", "pairs", "dpo", 1),
-    ):
+    given = arguments(__doc__, list(PARTS))
+    for name in [given.only] if given.only else PARTS:
+        which, method, per_row = PARTS[name]
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             write_comparisons(folder, which)
