@@ -212,14 +212,14 @@ class BatchSampler:
             return
         weights = choice.weights if choice.kept is None else choice.kept
         weights = weights[asked].double()
-        logs = (weights / weights.sum(dim=-1, keepdim=True)).log()
-        values = logs.gather(1, choice.tokens[asked][:, None])[:, 0].tolist()
+        total = weights.sum(dim=-1, keepdim=True)
+        values = (weights.gather(1, choice.tokens[asked][:, None]) / total).log()[:, 0].tolist()
         for i, value in zip(asked, values, strict=True):
             logprobs[rows[i]] = value
         most = max(self._report[rows[i]] for i in asked)
         if most == 0:
             return
-        best, ids = logs.topk(min(most, logs.shape[1]), dim=-1)
+        best, ids = (weights / total).log().topk(min(most, weights.shape[1]), dim=-1)
         for i, values_row, ids_row in zip(asked, best.tolist(), ids.tolist(), strict=True):
             pairs = zip(ids_row[: self._report[rows[i]]], values_row, strict=False)
             top[rows[i]] = tuple((token, value) for token, value in pairs if value > -math.inf)
