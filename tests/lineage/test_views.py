@@ -80,7 +80,7 @@ def test_a_dataset_that_is_collected_says_how_many_prompts_are_answered(tmp_path
     for number in range(3):
         (tmp_path / "work" / f"train-{number:05d}.jsonl").touch()
     console.print(overview._render())
-    assert "▶ dataset rankings 384 of 25,280 prompts answered" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "▶ dataset rankings 384 of 37,280 prompts answered" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_there_is_no_pace_before_the_first_step(tmp_path: Path) -> None:
