@@ -17,7 +17,6 @@ from bottega.model.config import ModelConfig
 
 BLOCK_TOKENS = 64  # a prompt is read in blocks of so many tokens, the last one shorter
 PAD_TOKENS = 16  # the last block's length is rounded up to a multiple of this
-NO_TOKEN = -1
 
 
 class Slots:
@@ -29,8 +28,8 @@ class Slots:
         capacity = -(-(max_tokens + PAD_TOKENS) // BLOCK_TOKENS) * BLOCK_TOKENS
         self.scratch = capacity
         self.cache = KVCache(config, rows, capacity + 1, dtype=dtype, device=device)
-        self._held = np.full((rows, capacity), NO_TOKEN)  # the prompts, as far as they were read
-        self._lengths = np.zeros(rows, np.int64)  # of what is held
+        self._held = np.zeros((rows, capacity), np.int64)  # the prompts, as far as they were read:
+        self._lengths = np.zeros(rows, np.int64)  # so many tokens of each
         # [D], of a prompt's last token, once it was read whole
         self._hidden: list[Tensor | None] = [None] * rows
         self._busy = np.zeros(rows, np.bool_)
@@ -68,9 +67,8 @@ class Slots:
 
     def read(self, row: int, prompt: NDArray[np.int64], hidden: Tensor | None) -> None:
         """The row now holds ``prompt``, or the beginning of it; ``hidden`` is its last token's."""
-        n = len(prompt)
-        self._held[row, :n], self._held[row, n:] = prompt, NO_TOKEN
-        self._lengths[row], self._hidden[row] = n, hidden
+        self._held[row, : len(prompt)] = prompt
+        self._lengths[row], self._hidden[row] = len(prompt), hidden
 
     def release(self, row: int) -> None:
         """The row's request has ended; what was read of its prompt stays."""
@@ -78,7 +76,6 @@ class Slots:
 
     def forget(self) -> None:
         """No row holds anything: the weights have changed."""
-        self._held.fill(NO_TOKEN)
         self._lengths.fill(0)
         self._hidden = [None] * len(self._hidden)
 
@@ -87,7 +84,7 @@ class Slots:
         token, which has to be read for its hidden state."""
         n = len(prompt)
         differs = self._held[:, :n] != prompt
-        same = np.where(differs.any(axis=1), differs.argmax(axis=1), n)
+        same = np.minimum(np.where(differs.any(axis=1), differs.argmax(axis=1), n), self._lengths)
         whole = (same == n) & (self._lengths == n) & [hidden is not None for hidden in self._hidden]
         shared: NDArray[np.int64] = np.minimum(same, n - 1) // BLOCK_TOKENS * BLOCK_TOKENS
         shared[whole] = n

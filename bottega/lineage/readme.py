@@ -283,6 +283,6 @@ def _quoted(text: str) -> str:
 def _looks_shown(card: Card) -> list[tuple[Trial, Trial]]:
     """The first look, the last, and between them that of the kept weights, or else the middle one."""
     looks = card.trials()
-    kept = [place for place, (best, _) in enumerate(looks) if best.step == card.kept_step]
-    between = next((place for place in kept if 0 < place < len(looks) - 1), len(looks) // 2)
+    inner = range(1, len(looks) - 1)
+    between = next((i for i in inner if looks[i][0].step == card.kept_step), len(looks) // 2)
     return [looks[place] for place in sorted({0, between, len(looks) - 1})] if looks else []
