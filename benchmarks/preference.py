@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -46,11 +47,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             write_comparisons(folder, which)
-            rows, given.rows = given.rows, SIX_ROWS if which == "six" else given.rows
+            rows = SIX_ROWS if which == "six" else given.rows
             sides = (f"{method}-ours", f"{method}-trl", f"{method}-trl-compiled")
-            results = measure_in_turns(sides, folder, given)
-            speeds = {side: _described(found, given.rows * per_row, name) for side, found in results.items()}
-            given.rows = rows
+            results = measure_in_turns(sides, folder, Namespace(**vars(given) | {"rows": rows}))
+            speeds = {side: _described(found, rows * per_row, name) for side, found in results.items()}
         peers = [speed for side, speed in speeds.items() if side != sides[0]]
         ratio(name, speeds[sides[0]], max(peers))
 

@@ -195,7 +195,8 @@ def _build_family(
     family = recipes.load(recipe_name).scaled(options.scale)
     source = recipe_name if recipe_name in recipes.shipped() else str(Path(recipe_name).absolute())
     try:
-        with Overview(family, Console(soft_wrap=not sys.stdout.isatty())) as overview:
+        side_by_side = choose_jobs(jobs, options)
+        with Overview(family, Console(soft_wrap=not sys.stdout.isatty()), side_by_side) as overview:
             report = build_family(
                 family,
                 Home(),
@@ -203,7 +204,7 @@ def _build_family(
                 overview,
                 models=models,
                 source=source,
-                jobs=choose_jobs(jobs, options),
+                jobs=side_by_side,
             )
     except BuildInterrupted as stopped:
         raise Interrupted(

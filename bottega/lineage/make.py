@@ -71,9 +71,8 @@ def _freeze(resolver: Resolver, node: Node) -> str:
 
 
 def _collect(resolver: Resolver, node: Node, spec: CollectedSpec) -> str:
-    from bottega.stages.collect import Collect, CollectConfig
+    from bottega.stages.collect import Collect
 
-    assert isinstance(spec.config, CollectConfig)
     recipe, options = resolver.recipe, resolver.options
     fingerprint = resolver.standing(node).fingerprint
     assert fingerprint is not None
@@ -88,7 +87,7 @@ def _collect(resolver: Resolver, node: Node, spec: CollectedSpec) -> str:
     )
     seed = recipe.info.seed if spec.seed is None else spec.seed
     world = options.world(recipe)
-    collected = Collect().run(spec.config, inputs, seed, model_name=spec.parent, world_seed=world)
+    collected = Collect().run(spec.knobs, inputs, seed, model_name=spec.parent, world_seed=world)
     shutil.rmtree(run, ignore_errors=True)
     report = collected.report
     return f"{report['comparisons']:,} comparisons of {spec.parent}'s answers, {report['heldout']:,} held out"

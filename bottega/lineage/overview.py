@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from bottega.lineage.graph import Node
+from bottega.lineage.graph import Graph, Node
 from bottega.lineage.readme import duration, quantity
 from bottega.lineage.recipe import CollectedSpec, Recipe
+from bottega.lineage.schedule import Schedule
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -62,6 +63,8 @@ class _Line:
     begun: float = 0.0
     budget: int = 0  # tokens
     guessed: bool = False  # by the steps so far, where the recipe names no tokens
+    before: int = 0  # prompts answered before this build, where one goes on
+    seconds: float = 0.0  # what it took, once it stands
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,11 @@ class Overview:
 
     recipe: Recipe
     console: Console
+    jobs: int = 1  # nodes built side by side
     _lines: dict[Node, _Line] = field(default_factory=dict)
     _live: Live | None = None
     _begun: float = field(default_factory=time.monotonic)
-    _measured: float = 0.0  # tokens/s of the model trained last
+    _schedule: Schedule = field(init=False)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -117,6 +121,7 @@ class Overview:
     def plan(self, nodes: list[Node]) -> None:
         """All that the build will look at, in order."""
         self._lines = {node: _Line(budget=self._budget(node)) for node in nodes}
+        self._schedule = Schedule(Graph(self.recipe), nodes, self.jobs)
 
     def found(self, node: Node) -> None:
         """The node stood already."""
@@ -126,6 +131,7 @@ class Overview:
         """The node is being made."""
         line = self._lines[node]
         line.state, line.run, line.begun = "running", run, time.monotonic()
+        line.before, _ = self._answered(node, line)
         self._print(f"{self._progress()} building {node}{self._how(node)}")
 
     def evaluating(self, node: Node, evaluation: str) -> None:
@@ -136,7 +142,7 @@ class Overview:
     def done(self, node: Node, note: str) -> None:
         """The node stands."""
         line = self._lines[node]
-        self._note_pace(line)
+        line.seconds = time.monotonic() - line.begun if line.begun else 0.0
         # The table has room for the first part; the rest is said above it.
         line.state, (line.note, _, more) = "built", note.partition("; ")
         if self._live is None:
@@ -186,38 +192,54 @@ class Overview:
             return 0
         return int(getattr(self.recipe.models[node.name].config, "budget_tokens", 0))
 
-    def _note_pace(self, line: _Line) -> None:
-        if line.budget and line.begun:
-            self._measured = line.budget / max(1e-6, time.monotonic() - line.begun)
-
     def _seconds_left(self) -> float | None:
-        """For all models not built yet, by tokens and the pace of those that run, or of the last that did;
-        None before there is one."""
-        left, speed = 0.0, 0.0
-        unbuilt, busy, paced = 0, 0, 0  # models: to be trained, at work, at work with a known pace
-        for line in filter(lambda line: line.budget, self._lines.values()):
-            busy += line.state in ("running", "evaluating")
-            if line.state in ("running", "waiting"):
-                left += line.budget
-                unbuilt += 1
-            pace = _pace_of(line)
-            if pace and pace.tokens_per_s > 0:
-                speed += pace.tokens_per_s
-                paced += 1
-                left -= pace.tokens
-        # One that begins or is evaluated leaves its share of the machine to a model that will train.
-        speed = speed * min(busy, unbuilt) / paced if paced else self._measured
-        return left / speed if speed > 0 and left > 0 else None
+        """Until all stands, each node by its own pace or, before it has one, by its effort and the pace of
+        this build so far; None before there is any."""
+        work, seconds = 0.0, 0.0
+        paces = {node: _pace_of(line) for node, line in self._lines.items()}
+        for node, line in self._lines.items():
+            effort = self._schedule.efforts.get(node, 0.0)
+            pace = paces[node]
+            if not effort:
+                continue
+            if line.state == "built" and line.seconds:
+                work += effort
+                seconds += line.seconds * self._cores(node)
+            elif pace and pace.tokens_per_s > 0 and line.budget:
+                work += effort * pace.tokens / line.budget
+                seconds += pace.tokens / pace.tokens_per_s * self._cores(node)
+        if not work:
+            return None
+        left = {
+            node: self._left(node, line, paces[node], work / seconds)
+            for node, line in self._lines.items()
+            if line.state in ("waiting", "running", "evaluating")
+        }
+        at_work = [node for node in left if self._lines[node].state != "waiting"]
+        return self._schedule.seconds(left, at_work) or None
+
+    def _left(self, node: Node, line: _Line, pace: Pace | None, rate: float) -> float:
+        """Seconds that a node still takes where ``rate`` is the effort that a job does in a second."""
+        if pace and pace.tokens_per_s > 0:
+            return max(0.0, line.budget - pace.tokens) / pace.tokens_per_s
+        so_far = time.monotonic() - line.begun if line.state != "waiting" else 0.0
+        answered, whole = self._answered(node, line)
+        if answered > line.before:
+            return so_far * (whole - answered) / (answered - line.before)
+        return max(0.0, self._schedule.efforts.get(node, 0.0) / (rate * self._cores(node)) - so_far)
+
+    def _cores(self, node: Node) -> int:
+        """The jobs whose cores a node has."""
+        return self.jobs if node in self._schedule.alone else 1
 
     def _time_left(self) -> str:
-        """Empty before anything is known; a floor while work waits that is not counted in tokens."""
+        """Empty before anything is known; a floor while a model waits whose effort nobody knows."""
         seconds = self._seconds_left()
         if not seconds:
             return ""
         uncounted = any(
-            line.state in ("waiting", "running") and not line.budget
+            line.state == "waiting" and node.kind == "model" and not self._schedule.efforts[node]
             for node, line in self._lines.items()
-            if node.kind == "model" or isinstance(self.recipe.datasets.get(node.name), CollectedSpec)
         )
         return f"{'more than' if uncounted else 'about'} {duration(seconds)}"
 
@@ -239,14 +261,19 @@ class Overview:
 
     def _answers(self, node: Node, line: _Line) -> str:
         """How far a dataset is whose answers are being collected."""
-        from bottega.stages.collect import CollectConfig, answered
+        answered, whole = self._answered(node, line)
+        return f"{answered:,} of {whole:,} prompts answered" if whole else ""
+
+    def _answered(self, node: Node, line: _Line) -> tuple[int, int]:
+        """The prompts answered, and how many there are, of a dataset that is being collected; 0 of 0 of any
+        other node."""
+        from bottega.stages.collect import answered
 
         spec = self.recipe.datasets[node.name] if node.kind == "dataset" else None
         if line.state != "running" or line.run is None or not isinstance(spec, CollectedSpec):
-            return ""
-        assert isinstance(spec.config, CollectConfig)
-        whole = spec.config.prompts + spec.config.heldout_prompts
-        return f"{min(answered(line.run / 'work'), whole):,} of {whole:,} prompts answered"
+            return 0, 0
+        whole = spec.knobs.prompts + spec.knobs.heldout_prompts
+        return min(answered(line.run / "work"), whole), whole
 
     def _render(self) -> RenderableType:
         from rich.console import Group

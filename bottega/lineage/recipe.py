@@ -12,14 +12,18 @@ from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
 from bottega.data.sources import SourceSpec
 from bottega.errors import UserError
 from bottega.evals.claims import ClaimsName
+from bottega.stages.base import StageConfig
 from bottega.stages.knobs import TrainingConfig
+
+if TYPE_CHECKING:
+    from bottega.stages.collect import CollectConfig
 
 Role = Literal["model", "control", "base"]
 
@@ -123,7 +127,15 @@ class CollectedSpec(DatasetSpec):
         min_length=1, description="datasets of prompts to answer, and of comparisons to take along"
     )
     seed: int | None = Field(default=None, description="its own seed, in place of the recipe's")
-    config: SerializeAsAny[BaseModel] = Field(description="the stage's own configuration")
+    config: SerializeAsAny[StageConfig] = Field(description="the stage's own configuration")
+
+    @property
+    def knobs(self) -> CollectConfig:
+        """``config``, by its type."""
+        from bottega.stages.collect import CollectConfig
+
+        assert isinstance(self.config, CollectConfig)
+        return self.config
 
 
 class TokenizerSpec(_Frozen):
@@ -160,7 +172,7 @@ class ModelSpec(_Frozen):
         default=False, description="whether one can talk to it; the first such model is built first"
     )
     seed: int | None = Field(default=None, description="its own seed, in place of the recipe's")
-    config: SerializeAsAny[BaseModel] = Field(description="the stage's own configuration")
+    config: SerializeAsAny[StageConfig] = Field(description="the stage's own configuration")
 
 
 class Examples(_Frozen):
@@ -211,7 +223,7 @@ class Recipe(_Frozen):
         return self.tokenizer_of(spec.parent[0])
 
 
-def _scaled(config: BaseModel, factor: float) -> BaseModel:
+def _scaled(config: StageConfig, factor: float) -> StageConfig:
     if not isinstance(config, TrainingConfig):
         return config
     steps = max(1, round(config.budget_tokens * factor / config.batch_tokens))

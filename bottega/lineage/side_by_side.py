@@ -1,7 +1,7 @@
 """Building independent nodes side by side, each in a process of its own with its share of the cores.
 
 Small models do not keep many cores busy: two of them, a core each, learn up to half as fast again as one
-after the other on both. A node that at least half of the family's tokens wait for has all cores to itself.
+after the other on both.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bottega.errors import UserError
-from bottega.lineage.graph import Graph, Node
+from bottega.lineage.graph import Node
 from bottega.lineage.home import Family, Home
 from bottega.lineage.options import BuildOptions
 from bottega.lineage.recipe import Recipe
 from bottega.lineage.resolve import Resolver
+from bottega.lineage.schedule import Schedule
 
 if TYPE_CHECKING:
     from bottega.lineage.build import BuildReport, Observer
@@ -105,8 +106,8 @@ def build_side_by_side(
     cores = resolver.options.threads or os.cpu_count() or 1
     each = replace(resolver.options, threads=max(1, cores // jobs))
     alone = replace(resolver.options, threads=cores)
-    waiting, running = _most_urgent_first(resolver.graph, nodes), dict[Future[Outcome], Node]()
-    awaited = _awaited(resolver.graph, nodes)
+    schedule = Schedule(resolver.graph, nodes, jobs)
+    waiting, running = list(schedule.order), dict[Future[Outcome], Node]()
     settled: dict[Node, str] = {}  # the versions that this build goes on with
     interrupted: Node | None = None
     halted = False
@@ -115,22 +116,16 @@ def build_side_by_side(
     try:
         while running or (waiting and not halted):
             for node in () if halted else tuple(waiting):
-                if len(running) >= jobs or any(one in awaited for one in running.values()):
-                    break
                 broken = next((n for n in resolver.graph.needs[node] if _is_broken(n, report)), None)
                 if broken is not None:
                     waiting.remove(node)
                     report.skipped[node] = report.skipped.get(broken, broken)
                     observer.skipped(node, report.skipped[node])
-                elif all(_is_settled(n, report, nodes) for n in _needs(resolver.graph, node)):
-                    if node in awaited and running:
-                        break  # it begins as soon as it can have all cores
-                    if _in_the_way(node, awaited, waiting, resolver.graph):
-                        continue
-                    waiting.remove(node)
-                    options = alone if node in awaited else each
-                    work = (resolver.recipe, resolver.home.root, options, family, node)
-                    running[pool.submit(_work, *work, dict(settled))] = node
+            while not halted and (turn := schedule.next(waiting, list(running.values()))) is not None:
+                waiting.remove(turn)
+                options = alone if turn in schedule.alone else each
+                work = (resolver.recipe, resolver.home.root, options, family, turn)
+                running[pool.submit(_work, *work, dict(settled))] = turn
             finished, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
             _tell(events, observer, workers)
             for future in finished:
@@ -178,62 +173,8 @@ def _interrupt(workers: set[int]) -> None:
             os.kill(pid, signal.SIGINT)
 
 
-def _most_urgent_first(graph: Graph, nodes: Sequence[Node]) -> list[Node]:
-    """The way to the first chat as it is; then what the most tokens follow one after the other, for the build
-    takes no less time than its longest chain."""
-    longest: dict[Node, int] = {}
-    needed_by: dict[Node, list[Node]] = {node: [] for node in nodes}
-    for node in nodes:
-        for need in _needs(graph, node):
-            if need in needed_by:
-                needed_by[need].append(node)
-    for node in reversed(nodes):  # each comes after what it needs
-        after = max((longest[other] for other in needed_by[node]), default=0)
-        longest[node] = _tokens(graph.recipe, node) + after
-    chats = [i for i, n in enumerate(nodes) if n.kind == "model" and graph.recipe.models[n.name].chat]
-    first = chats[0] + 1 if chats else 0
-    return [*nodes[:first], *sorted(nodes[first:], key=lambda node: -longest[node])]
-
-
-def _awaited(graph: Graph, nodes: Sequence[Node]) -> frozenset[Node]:
-    """Models that at least half of the tokens of all models are made from, themselves included."""
-    tokens = {node: _tokens(graph.recipe, node) for node in nodes}
-    total = sum(tokens.values())
-    behind = {
-        node: tokens[node] + sum(tokens.get(other, 0) for other in graph.descendants(node))
-        for node in nodes
-        if node.kind == "model"
-    }
-    return frozenset(node for node, count in behind.items() if total and 2 * count >= total)
-
-
-def _in_the_way(node: Node, awaited: frozenset[Node], waiting: Sequence[Node], graph: Graph) -> bool:
-    """Whether a model would keep one that is awaited from its cores, as soon as that has its data."""
-    return node.kind == "model" and any(
-        node != one and one in waiting and node not in graph.ancestors(one) for one in awaited
-    )
-
-
-def _tokens(recipe: Recipe, node: Node) -> int:
-    if node.kind != "model":
-        return 0
-    return int(getattr(recipe.models[node.name].config, "budget_tokens", 0))
-
-
-def _needs(graph: Graph, node: Node) -> tuple[Node, ...]:
-    """What has to stand before a node is built and, if it is a model, evaluated."""
-    evaluated = graph.read_by_evaluations(node.name) if node.kind == "model" else []
-    return (*graph.needs[node], *evaluated)
-
-
 def _is_broken(node: Node, report: BuildReport) -> bool:
     return node in report.failed or node in report.skipped
-
-
-def _is_settled(node: Node, report: BuildReport, nodes: Sequence[Node]) -> bool:
-    """Whether nothing more comes of a node: a model may be made although what it is scored on has failed."""
-    stands = node in report.built or node in report.found or node not in nodes
-    return stands or _is_broken(node, report)
 
 
 def _outcome(future: Future[Outcome], node: Node) -> Outcome:

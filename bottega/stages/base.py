@@ -33,6 +33,14 @@ class StageConfig(BaseModel):
         except ValidationError as error:
             raise UserError(f"{where}: " + "; ".join(_explain(cls, e) for e in error.errors())) from None
 
+    def effort(self, answer_tokens: float = 0.0) -> float:
+        """What the stage costs, in tokens of text that a model learns from in that time: a rule of thumb.
+
+        ``answer_tokens``: at most so many are in the answers collected for it. 0: nobody can tell before it
+        has its data.
+        """
+        return 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetInput:

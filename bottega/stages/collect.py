@@ -51,6 +51,15 @@ class CollectConfig(StageConfig):
         "can be learned from, at most",
     )
 
+    @property
+    def answer_tokens(self) -> int:
+        """Tokens in all answers, at most."""
+        return (self.prompts + self.heldout_prompts) * self.answers * self.max_new_tokens
+
+    def effort(self, answer_tokens: float = 0.0) -> float:
+        """A token of an answer, of which most end before the limit, is computed once and alone."""
+        return 0.5 * self.answer_tokens
+
 
 @dataclass(frozen=True)
 class Collected:

@@ -83,6 +83,10 @@ class TrainingConfig(OptimizerConfig):
             raise ValueError(f"{value} is not a multiple of context = {context}; the nearest is {nearest}")
         return value
 
+    def effort(self, answer_tokens: float = 0.0) -> float:
+        """Its budget."""
+        return float(self.budget_tokens)
+
     @property
     def batch_rows(self) -> int:
         """Rows of ``context`` tokens in a step."""

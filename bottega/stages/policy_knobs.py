@@ -117,6 +117,12 @@ class PolicyConfig(OptimizerConfig):
         1e-3, ge=0, description="standard deviation of scores below which training ends likewise; 0: never"
     )
 
+    def effort(self, answer_tokens: float = 0.0) -> float:
+        """Its answers are sampled, scored and learned from, which costs about twice their tokens' limit."""
+        answers = self.steps * self.batch_prompts * self.answers_per_prompt * self.max_new_tokens
+        updates = self.steps * self.inner_epochs * self.minibatches
+        return 2.0 * answers + (updates * self.ptx_tokens if self.ptx_coef else 0)
+
 
 class PpoConfig(PolicyConfig):
     """The knobs of PPO."""

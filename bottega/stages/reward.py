@@ -43,6 +43,10 @@ class PreferenceConfig(OptimizerConfig):
         description="whether every labeler's word weighs the same, or what agreement with the others says",
     )
 
+    def effort(self, answer_tokens: float = 0.0) -> float:
+        """Most answers end before the limit."""
+        return self.epochs * answer_tokens / 3
+
 
 class RewardConfig(PreferenceConfig):
     """The knobs of reward modelling."""

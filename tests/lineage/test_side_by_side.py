@@ -18,7 +18,7 @@ from bottega.lineage.graph import Graph, Node
 from bottega.lineage.home import Home
 from bottega.lineage.options import BuildOptions
 from bottega.lineage.recipe import load
-from bottega.lineage.side_by_side import _awaited, _most_urgent_first, choose_jobs
+from bottega.lineage.side_by_side import choose_jobs
 
 JOBS = 2
 
@@ -168,20 +168,6 @@ def wait_for(found: object, process: subprocess.Popen[str] | subprocess.Popen[by
             return value  # type: ignore[no-any-return]
         time.sleep(0.05)
     raise AssertionError("nothing came")
-
-
-def test_what_half_of_the_family_waits_for_has_all_cores() -> None:
-    recipe = load("school")
-    graph = Graph(recipe)
-    assert _awaited(graph, graph.schedule()) == {Node("model", "davinci")}
-
-
-def test_after_the_first_chat_the_longest_chain_goes_first() -> None:
-    graph = Graph(load("school"))
-    models = [n.name for n in _most_urgent_first(graph, graph.schedule()) if n.kind == "model"]
-    assert models[:3] == ["davinci", "instruct-davinci-beta", "code-davinci-001"]
-    assert models.index("code-davinci-002") < models.index("text-davinci-001") < models.index("gpt-1")
-    assert sorted(models) == sorted(load("school").models)
 
 
 @pytest.mark.parametrize(

@@ -88,10 +88,10 @@ def test_there_is_no_pace_before_the_first_step(tmp_path: Path) -> None:
     assert read_pace(tmp_path) is None
 
 
-def planned(recipe: Recipe, width: int = 120) -> tuple[Overview, Console]:
+def planned(recipe: Recipe, width: int = 120, jobs: int = 1) -> tuple[Overview, Console]:
     """The overview of a build that begins, and the terminal that it is shown in."""
     console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
-    overview = Overview(recipe, console)
+    overview = Overview(recipe, console, jobs)
     overview.plan(Graph(recipe).schedule())
     return overview, console
 
@@ -110,30 +110,60 @@ def test_the_live_overview_shows_done_running_and_waiting_with_time_left(tmp_pat
     assert "about 22 s left" in shown  # (3 x 8192 - 2048) / 1024
 
 
-def test_time_left_is_a_floor_while_a_stage_waits_whose_tokens_nobody_knows(tmp_path: Path) -> None:
-    overview, console = planned(load("school"))
-    overview.begin(Node("model", "davinci"), running(tmp_path, 2048))
+def test_time_left_is_a_floor_while_a_model_waits_whose_effort_nobody_knows(tmp_path: Path) -> None:
+    judge = tmp_path / "judge.toml"
+    (tmp_path / "rankings.jsonl").write_text("", encoding="utf-8")
+    judge.write_text(
+        TINY.read_text(encoding="utf-8")
+        + '\n[datasets.rankings]\nsources = ["rankings.jsonl"]\n'
+        + '\n[models.judge]\nstage = "reward"\nparent = "text-davinci"\ndata = ["rankings"]\n',
+        encoding="utf-8",
+    )
+    overview, console = planned(load(judge))
+    overview.begin(DAVINCI, running(tmp_path, 2048))
     console.print(overview._render())
     assert " so far, more than " in console.file.getvalue()  # type: ignore[attr-defined]
-    for node in overview._lines:
-        if node not in (Node("model", "davinci"), Node("model", "gpt-1-base")):
-            overview.done(node, "")
+    overview.skipped(Node("model", "judge"), DAVINCI)
     console.print(overview._render())
     assert " so far, about " in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_time_left_counts_with_a_model_that_has_no_pace_yet(tmp_path: Path) -> None:
-    overview, _ = planned(RECIPE)
+def test_time_left_counts_what_runs_beside_and_what_comes_by_turns(tmp_path: Path) -> None:
+    overview, _ = planned(RECIPE, jobs=2)
     overview.found(DAVINCI)
     overview.begin(CHAT, running(tmp_path, 2048))
     overview.begin(CODE, None)  # as fast as the other, as soon as it has begun
-    assert overview._seconds_left() == (3 * 8192 - 2048) / 2048
+    assert overview._seconds_left() == pytest.approx(6 + 8, abs=0.5)  # the rest of chat, then scratch
     overview.done(CODE, "")
-    overview.evaluating(CODE, "bits-per-byte:code")  # its place is free again for the one that waits
-    assert overview._seconds_left() == (2 * 8192 - 2048) / 2048
+    overview._lines[CODE].seconds = 8.0
+    assert overview._seconds_left() == pytest.approx(8)  # scratch begins at once
     overview.begin(SCRATCH, None)
+    overview._lines[SCRATCH].begun -= 7.0  # it is slow to tell of its pace
+    assert overview._seconds_left() == pytest.approx(6, abs=0.5)
     overview.done(SCRATCH, "")
-    assert overview._seconds_left() == (8192 - 2048) / 1024  # nothing else waits
+    overview.evaluating(CHAT, "bits-per-byte:code")
+    overview._lines[CHAT].begun -= 100.0
+    assert overview._seconds_left() is None  # over what its effort comes to
+
+
+def test_time_left_counts_answers_that_are_collected(tmp_path: Path) -> None:
+    overview, _ = planned(load("school"), jobs=2)
+    for node in overview._lines:
+        overview.found(node)
+    rankings, work = Node("dataset", "rankings"), tmp_path / "work"
+    work.mkdir()
+    (work / "train-00000.jsonl").touch()  # of a build that was interrupted
+    overview.begin(rankings, tmp_path)
+    line = overview._lines[rankings]
+    line.begun -= 10.0
+    davinci = overview._lines[Node("model", "davinci")]
+    davinci.state, davinci.seconds = "built", 1000.0  # 4M tokens on both cores: 2,000 a second on each
+    assert overview._seconds_left() == pytest.approx(
+        overview._schedule.efforts[rankings] / 2000 - 10, abs=0.5
+    )
+    for number in (1, 2):
+        (work / f"train-{number:05d}.jsonl").touch()
+    assert overview._seconds_left() == pytest.approx(10 / 256 * (37_280 - 384), rel=0.05)
 
 
 @pytest.mark.parametrize("width", [80, 100, 118])
