@@ -205,7 +205,7 @@ def _remarks(resolver: Resolver, node: Node) -> list[str]:
     """What the user must know of the run that made a model."""
     if node.kind != "model":
         return []
-    return [f"  {node.name}: {note}" for note in read_card(resolver.path(node)).notes]
+    return [f"  {node.name}: {note.en}" for note in read_card(resolver.path(node)).notes]
 
 
 def _reword(recipe: Recipe, name: str, folder: Path) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bottega.bilingual import Text
 from bottega.errors import UserError
 from bottega.evals.score import Score
 from bottega.lineage.home import read_json, write_json
-from bottega.lineage.recipe import Role, Text
+from bottega.lineage.recipe import Role
 from bottega.training.telemetry import read_metrics
 
 FIGURES = (  # beside the loss; a card has those that its run has
@@ -150,9 +151,14 @@ class Card(_Part):
         return self.chat or self.stage == "sft"
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Text, ...]:
         """What a user must know of the run that made it, such as why it ended early."""
-        return tuple(self.report.get("notes", ()))
+        return tuple(map(Text.of, self.report.get("notes", ())))
+
+    @property
+    def judged_by(self) -> Text:
+        """Who scored the answers of a run that learned by trial."""
+        return Text.of(self.report.get("judged_by", ""))
 
     def trials(self) -> list[tuple[Trial, Trial]]:
         """The best and the worst answer at every look of a run that learned by trial, in the order of steps;

@@ -95,7 +95,7 @@ def _draw_looks(axes: Any, *, card: Card, over: str) -> None:
     over tokens or over the KL to the reference. Where one rises and the other falls, the reward misleads."""
     from matplotlib.ticker import MaxNLocator
 
-    judge = fill(f"preferred by {card.report.get('judged_by', 'the judge')}", 28)
+    judge = fill(f"preferred by {card.judged_by.en or 'the judge'}", 28)
     lines = (
         ("heldout_preference", judge, "#2b5d9e", "o", "-"),
         ("heldout_quality", "true quality", "#b3541e", "s", "--"),

@@ -129,7 +129,9 @@ def _training(card: Card) -> str:
     text = "## Training\n\n" + _table(("cost", "this model", "with its ancestors"), rows)
     text += f"\n\nOn {cost.device}, computing in {cost.precision}, {cost.steps} steps, seed {card.seed}."
     if card.notes:
-        text += "\n\nWhat to know of this run:\n\n" + "\n".join(f"- {_one_line(note)}" for note in card.notes)
+        text += "\n\nWhat to know of this run:\n\n" + "\n".join(
+            f"- {_one_line(note.en)}" for note in card.notes
+        )
     if card.curves:
         text += "\n\n![Training curves](curves.png)"
     if card.command:
@@ -146,7 +148,7 @@ def _trials(card: Card) -> str:
     looks = _looks_shown(card)
     if not looks:
         return ""
-    judge = card.report.get("judged_by", "the training reward itself")
+    judge = card.judged_by.en or "the training reward itself"
     text = (
         "## Learning by trial\n\nHeld-out prompts and what was answered to them while the model learned: the "
         f"best and the worst answer by the score of {judge}."

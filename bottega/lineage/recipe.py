@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
+from bottega.bilingual import Text
 from bottega.data.sources import SourceSpec
 from bottega.errors import UserError
 from bottega.evals.claims import ClaimsName
@@ -32,17 +33,6 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Text(_Frozen):
-    """A sentence in both languages of the house."""
-
-    en: str = Field(default="", description="English")
-    zh: str = Field(default="", description="Chinese")
-
-
-def _as_text(value: object) -> object:
-    return {"en": value} if isinstance(value, str) else value
-
-
 def _as_source(value: object) -> object:
     return {"uri": value} if isinstance(value, str) else value
 
@@ -55,7 +45,9 @@ def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-BothLanguages = Annotated[Text, BeforeValidator(_as_text)]
+BothLanguages = Annotated[
+    Text, BeforeValidator(lambda value: {"en": value} if isinstance(value, str) else value)
+]
 
 
 class RecipeInfo(_Frozen):

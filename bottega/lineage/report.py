@@ -24,10 +24,6 @@ _UNITS = {
     "bits/byte": ("bits a byte, lower is better", "每字节比特数，越低越好"),
     "tokens/s": ("tokens a second, higher is better", "每秒词元数，越高越好"),
 }
-_JUDGES_ZH = {
-    "the training reward itself": "训练所用的奖励本身",
-    "a reward model that training did not use": "训练中没有用到的奖励模型",
-}
 
 
 def write_report(
@@ -183,7 +179,6 @@ def _answers(carded: Sequence[tuple[Member, Card]]) -> list[dict[str, Any]]:
 
 def _model(member: Member, card: Card) -> dict[str, Any]:
     cost, family = card.cost, card.family_cost
-    judge = card.report.get("judged_by", "")
     return {
         "name": member.name,
         "version": card.version,
@@ -193,8 +188,7 @@ def _model(member: Member, card: Card) -> dict[str, Any]:
             "zh": card.description.zh or card.title.zh,
         },
         "parents": ", ".join(parent.name for parent in card.parents),
-        "parameters": f"{quantity(card.metrics.get('parameters', 0.0))} parameters",
-        "cost": f"{quantity(cost.tokens)} tokens, {duration(cost.seconds)}",
+        "parameters": quantity(card.metrics.get("parameters", 0.0)),
         "device": f"{cost.device}, {cost.precision}",
         "seconds": duration(cost.seconds),
         "tokens": quantity(cost.tokens),
@@ -207,7 +201,7 @@ def _model(member: Member, card: Card) -> dict[str, Any]:
             {"step": best.step, "kept": best.step == card.kept_step, "best": best, "worst": worst}
             for best, worst in card.trials()
         ],
-        "judged_by": {"en": judge, "zh": _JUDGES_ZH.get(judge, judge)},
+        "judged_by": card.judged_by,
     }
 
 

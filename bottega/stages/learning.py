@@ -204,7 +204,7 @@ def finish(
         | {
             "stopped_early": trained.stopped_early,
             "resumed_from": trained.resumed_from,
-            "notes": [*trained.notes, *report.get("notes", [])],
+            "notes": [note.model_dump() for note in (*trained.notes, *report.get("notes", ()))],
         },
     )
 

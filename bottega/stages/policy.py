@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
+from bottega.bilingual import Text
 from bottega.engine.local import LocalEngine
 from bottega.engine.rollout import Rollouts, rollout
 from bottega.engine.sampling import request_seeds
@@ -391,7 +392,10 @@ class PolicyRun(Run):
             norm = learner.scale(learner.summed(), tokens)
             norms["grad_norm" if learner is self.policy else f"{name}_grad_norm"] = norm
             if not math.isfinite(norm):
-                self.ended = f"the gradient of the {name} is {norm}: lower the learning rate"
+                self.ended = Text(
+                    en=f"the gradient of the {name} is {norm}: lower the learning rate",
+                    zh=f"{name} 的梯度是 {norm}：请降低学习率",
+                )
         if not self.ended:
             for learner in self._trained.values():
                 learner.step(factor)
@@ -475,7 +479,7 @@ class PolicyRun(Run):
         if is_better:  # after its line: what is kept may be a checkpoint, which a killed run goes on from
             self._keep()
         if self.ended:
-            self.telemetry.message(f"step {self.step}: {self.ended}. Training ends here.")
+            self.telemetry.message(f"step {self.step}: {self.ended.en}. Training ends here.")
 
     @property
     def _backs_off(self) -> bool:
@@ -489,6 +493,7 @@ class PolicyRun(Run):
 
     def _back_off(self) -> None:
         """Go back to the best weights, at half the rate and twice the price of KL."""
+        assert self.ended is not None
         self.return_to_best(self.best_step)
         for learner in self._trained.values():
             learner.optimizers.forget()
@@ -497,10 +502,10 @@ class PolicyRun(Run):
         self.kl.coef /= BACK_OFF
         self.guard.strikes = {}
         self.telemetry.message(
-            f"step {self.step}: {self.ended}. Back to the weights of step {self.best_step}, at {BACK_OFF:g} "
-            f"of the rate, with kl_coef {self.kl.coef:g}."
+            f"step {self.step}: {self.ended.en}. Back to the weights of step {self.best_step}, at "
+            f"{BACK_OFF:g} of the rate, with kl_coef {self.kl.coef:g}."
         )
-        self.ended = ""
+        self.ended = None
 
     @contextmanager
     def _as_kept(self) -> Iterator[None]:
@@ -615,24 +620,38 @@ class PolicyRun(Run):
         """The step whose weights are the outcome."""
         return self.best_step if self.heldout or self.ended else self.step
 
-    def _why_kept(self) -> str:
+    def _why_kept(self) -> Text:
         if not self.heldout:
-            return "no prompts are held out to tell a better step: the weights are those before the first"
-        if not self.best_step:
-            return (
-                "at no look were the held-out answers preferred to those before the first step: the weights "
-                "are those before it. Lower the learning rate, raise kl_coef, or look more often (eval_every)"
+            return Text(
+                en="no prompts are held out to tell a better step: the weights are those before the first",
+                zh="没有留出提示来判断哪一步更好：权重是第一步之前的",
             )
-        return (
-            f"the answers of step {self.best_step} are preferred most ({self.best_preference:.0%} of "
-            "held-out prompts): its weights are kept"
+        if not self.best_step:
+            return Text(
+                en="at no look were the held-out answers preferred to those before the first step: the "
+                "weights are those before it. Lower the learning rate, raise kl_coef, or look more often "
+                "(eval_every)",
+                zh="每次查看时，对留出提示的回答都不比第一步之前的更受欢迎：权重是第一步之前的。降低学习率，"
+                "提高 kl_coef，或者多看几次（eval_every）",
+            )
+        step, share = self.best_step, f"{self.best_preference:.0%}"
+        return Text(
+            en=f"the answers of step {step} are preferred most ({share} of held-out prompts): its weights "
+            "are kept",
+            zh=f"第 {step} 步的回答最受欢迎（{share} 的留出提示）：保留它的权重",
         )
 
     def finish(self) -> None:
         """Put the weights that are to be kept into the networks: the best of those looked at, averaged where
         that was asked for. Where nothing was looked at, the last, or after a runaway the first."""
         if self.ended:
-            self.notes.append(f"ended at step {self.step} of {self.total_steps}: {self.ended}")
+            step, whole = self.step, self.total_steps
+            self.notes.append(
+                Text(
+                    en=f"ended at step {step} of {whole}: {self.ended.en}",
+                    zh=f"在 {whole} 步中的第 {step} 步结束：{self.ended.zh}",
+                )
+            )
         if self.kept_step != self.step:
             self.return_to_best(self.kept_step)
             self.note(self._why_kept())

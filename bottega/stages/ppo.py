@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from bottega.bilingual import Text
 from bottega.errors import UserError
 from bottega.model.decoder import Decoder
 from bottega.model.lora import merge_lora
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from bottega.data.packing import StepPlan
     from bottega.data.tokenizer import Tokenizer
     from bottega.stages.mixing import Mixture
+
+# Who scores held-out answers while a policy learns.
+_REWARD_ITSELF = Text(en="the training reward itself", zh="训练所用的奖励本身")
+_JUDGED_APART = Text(en="a reward model that training did not use", zh="训练中没有用到的奖励模型")
 
 
 class PpoRun(PolicyRun):
@@ -246,12 +251,11 @@ def _account(
         precision=networks.precision,
         compiled=networks.compiled,
     )
-    by = "a reward model that training did not use" if networks.judged_apart else "the training reward itself"
     report = {
         **asked.report,
         "kept_step": run.kept_step,
-        "judged_by": by,
-        "ended": run.ended,
+        "judged_by": (_JUDGED_APART if networks.judged_apart else _REWARD_ITSELF).model_dump(),
+        "ended": run.ended.en if run.ended else "",
         "samples": run.samples(),
     }
     result = finish(model, networks.tokenizer, trained, inputs, data=use, report=report)

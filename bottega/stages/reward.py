@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from bottega.bilingual import Text
 from bottega.data.comparisons import Judged, JudgedCounts, encode_judged, merged
 from bottega.data.records import Comparison, Conversation, Rated
 from bottega.data.splits import content_key, evenly
@@ -94,9 +95,14 @@ class Reward:
         scorer.shift = float(np.concatenate(scores).mean())
         report = data.report(plan) | {"shift": scorer.shift, "best_step": trained.best_step}
         if trained.heldout_loss is not None and trained.heldout_loss >= LOG2:
+            loss = f"{trained.heldout_loss:.3f}"
             report["notes"].append(
-                f"the held-out loss is {trained.heldout_loss:.3f}, no lower than a coin's (0.693): nothing "
-                "was learned that holds for other prompts. Lower the learning rate, or give more rankings"
+                Text(
+                    en=f"the held-out loss is {loss}, no lower than a coin's (0.693): nothing was learned "
+                    "that holds for other prompts. Lower the learning rate, or give more rankings",
+                    zh=f"留出数据的损失是 {loss}，不低于抛硬币的 0.693：没有学到对其他提示也成立的东西。"
+                    "降低学习率，或者给更多排序",
+                )
             )
         return finish(scorer, tokenizer, trained, inputs, data=data.use, report=report)
 
@@ -112,7 +118,7 @@ class PreferenceData:
     use: tuple[DataUse, ...]
     reliability: dict[str, float]
     seen: int  # comparisons and ratings left out of what is held out: their prompt is trained on
-    notes: tuple[str, ...]  # what the user must know of the data
+    notes: tuple[Text, ...]  # what the user must know of the data
 
     def plans(
         self, config: PreferenceConfig, tokenizer: Tokenizer, seed: int
@@ -169,15 +175,19 @@ def read_judged(
     if not inputs.datasets:
         raise UserError(f"{inputs.out.name}: there is no data to learn from; name a dataset under `data`")
     datasets = [(entry, FrozenDataset(entry.folder)) for entry in inputs.datasets]
-    notes = []
+    notes: list[Text] = []
     reliability: dict[str, float] = {}
     if config.labeler_weights == "reliability":
         every = (record for entry, dataset in datasets for record in records_of(dataset, entry, "train"))
         reliability = reliabilities(merged(r for r in every if isinstance(r, Comparison)))
         if set(reliability.values()) == {1.0}:
             notes.append(
-                "labeler_weights = reliability, and no two labelers ranked the same answers, or all agree as "
-                "much: every labeler's word weighs the same"
+                Text(
+                    en="labeler_weights = reliability, and no two labelers ranked the same answers, or all "
+                    "agree as much: every labeler's word weighs the same",
+                    zh="labeler_weights = reliability，但没有两位标注者排过同样的回答，或者大家一样一致："
+                    "每位标注者的话同样重",
+                )
             )
     counts = JudgedCounts()
     train: list[Judged] = []

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bottega.bilingual import Text
+
 PATIENCE = 3  # steps in a row beyond a limit
 
 
@@ -27,8 +29,8 @@ class Guard:
         self._limits = limits
         self.strikes: dict[str, int] = {}
 
-    def reason_to_stop(self, figures: Mapping[str, float]) -> str:
-        """Why to stop, or "". ``figures``: kl, entropy, score_spread, ended and growth of a
+    def reason_to_stop(self, figures: Mapping[str, float]) -> Text | None:
+        """Why to stop, or None. ``figures``: kl, entropy, score_spread, ended and growth of a
         step.
 
         A figure that is not finite is a reason at once, one beyond its limit after :data:`PATIENCE` steps.
@@ -36,7 +38,9 @@ class Guard:
         limits = self._limits
         for name, value in figures.items():
             if not math.isfinite(value):
-                return f"{name} is {value}: lower the learning rate"
+                return Text(
+                    en=f"{name} is {value}: lower the learning rate", zh=f"{name} 是 {value}：请降低学习率"
+                )
         checks = (
             ("kl", figures["kl"] > limits.max_kl > 0, limits.max_kl, _KL),
             ("entropy", figures["entropy"] < limits.min_entropy, limits.min_entropy, _ENTROPY),
@@ -49,24 +53,46 @@ class Guard:
             ("ended", figures["ended"] < limits.min_ended, limits.min_ended, _ENDED),
             ("growth", figures.get("growth", 0.0) > limits.max_growth > 0, limits.max_growth, _GROWTH),
         )
-        for name, beyond, limit, remedy in checks:
+        for name, beyond, limit, (what, remedy) in checks:
             self.strikes[name] = self.strikes.get(name, 0) + 1 if beyond else 0
             if self.strikes[name] >= PATIENCE:
-                return (
-                    f"{remedy[0]} has been {figures[name]:.4g} and beyond its limit of {limit:g} for "
-                    f"{PATIENCE} steps: {remedy[1]}"
+                found = f"{figures[name]:.4g}"
+                return Text(
+                    en=f"{what.en} has been {found} and beyond its limit of {limit:g} for {PATIENCE} steps: "
+                    f"{remedy.en}",
+                    zh=f"{what.zh}是 {found}，连续 {PATIENCE} 步越过界限 {limit:g}：{remedy.zh}",
                 )
-        return ""
+        return None
 
 
-_KL = ("the KL to the reference", "raise kl_coef or lower the learning rate")
-_ENTROPY = ("the entropy", "the policy says always the same; raise kl_coef or lower the learning rate")
+# Of each limit: what has passed it, and what to do.
+_KL = (
+    Text(en="the KL to the reference", zh="与参考模型的 KL "),
+    Text(en="raise kl_coef or lower the learning rate", zh="提高 kl_coef，或者降低学习率"),
+)
+_ENTROPY = (
+    Text(en="the entropy", zh="熵"),
+    Text(
+        en="the policy says always the same; raise kl_coef or lower the learning rate",
+        zh="策略总说同样的话；提高 kl_coef，或者降低学习率",
+    ),
+)
 _SPREAD = (
-    "the spread of the scores",
-    "there is nothing left to learn from; use other prompts or stop earlier",
+    Text(en="the spread of the scores", zh="得分的离散程度"),
+    Text(
+        en="there is nothing left to learn from; use other prompts or stop earlier",
+        zh="已经没有可学的了；换些提示，或者早些停下",
+    ),
 )
 _GROWTH = (
-    "the answers' length by that at the start",
-    "the reward likes long answers; raise kl_coef, or train the reward model on answers of equal length",
+    Text(en="the answers' length by that at the start", zh="回答的长度与开始时之比"),
+    Text(
+        en="the reward likes long answers; raise kl_coef, or train the reward model on answers of equal "
+        "length",
+        zh="奖励偏爱长回答；提高 kl_coef，或者用长度相当的回答训练奖励模型",
+    ),
 )
-_ENDED = ("the share of answers that end", "lower no_end_score, or raise max_new_tokens")
+_ENDED = (
+    Text(en="the share of answers that end", zh="写到结尾的回答所占的比例"),
+    Text(en="lower no_end_score, or raise max_new_tokens", zh="降低 no_end_score，或者提高 max_new_tokens"),
+)

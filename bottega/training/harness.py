@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from bottega.bilingual import Text
 from bottega.training.checkpoint import Checkpoint, Checkpoints
 from bottega.training.distributed import World
 from bottega.training.interrupt import StopRequest, TrainingInterrupted
@@ -62,8 +63,8 @@ class Run(ABC):
         self.best = Checkpoints(run_dir / "best", identity, telemetry.message, world)
         self.step = 0
         self.seconds = 0.0
-        self.ended = ""  # why no further step is to be taken, where something says so
-        self.notes: list[str] = []  # what the user must know of the run when it is over
+        self.ended: Text | None = None  # why no further step is to be taken, where something says so
+        self.notes: list[Text] = []  # what the user must know of the run when it is over
 
     @abstractmethod
     def one_step(self) -> None:
@@ -114,7 +115,8 @@ class Run(ABC):
             own_weights, own_optimizer = learner.state()
             weights |= _named(own_weights, name)
             optimizer |= _named(own_optimizer, name)
-        state = {"seconds": self.seconds, "ended": self.ended, **self.state()}
+        ended = self.ended.model_dump() if self.ended else None
+        state = {"seconds": self.seconds, "ended": ended, **self.state()}
         self.checkpoints.save(Checkpoint(self.step, weights, optimizer, state))
 
     def save_best(self) -> None:
@@ -132,10 +134,10 @@ class Run(ABC):
         for name, learner in self.learners.items():
             learner.put_back(_own(found.weights, name))
 
-    def note(self, text: str) -> None:
+    def note(self, text: Text) -> None:
         """Say something now, and when the run is over."""
         self.notes.append(text)
-        self.telemetry.message(f"{text}.")
+        self.telemetry.message(f"{text.en}.")
 
     def _resume(self) -> int | None:
         found = self.checkpoints.newest()
@@ -144,7 +146,8 @@ class Run(ABC):
         for name, learner in self.learners.items():
             learner.put_back(_own(found.weights, name), _own(found.optimizer, name))
         self.step, self.seconds = found.step, found.state["seconds"]
-        self.ended = found.state.get("ended", "")
+        ended = found.state.get("ended")
+        self.ended = Text.of(ended) if ended else None
         self.put_back(found.state)
         self.telemetry.message(f"going on from the checkpoint of step {found.step}")
         return found.step

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from bottega.bilingual import Text
 from bottega.errors import UserError
 from bottega.training.compilation import CompileChoice, compile_model, restore_plain, should_compile
 from bottega.training.distributed import World, join_world
@@ -88,7 +89,7 @@ class TrainResult:
     resumed_from: int | None  # step of the checkpoint
     stopped_early: bool
     best_step: int | None  # whose weights they are, where the best were kept and not the last
-    notes: tuple[str, ...]  # what the user must know of it
+    notes: tuple[Text, ...]  # what the user must know of it
     precision: Precision
     compiled: bool
 
@@ -266,12 +267,16 @@ class _Run(Run):
             self.best_loss, self.best_step = last_loss, self.step
             return last_loss
         self.return_to_best(self.best_step)
-        advice = ". A lower learning rate or fewer passes over the data would end nearer to them"
-        self.note(
-            f"the held-out loss was lowest at step {self.best_step} ({self.best_loss:.4f}) and ended at "
-            f"{last_loss:.4f}: the weights of step {self.best_step} are kept"
-            + ("" if last_loss < CLEARLY_WORSE * self.best_loss else advice)
+        step, best = self.best_step, f"{self.best_loss:.4f}"
+        en = (
+            f"the held-out loss was lowest at step {step} ({best}) and ended at {last_loss:.4f}: the weights "
+            f"of step {step} are kept"
         )
+        zh = f"留出数据的损失在第 {step} 步最低（{best}），最后是 {last_loss:.4f}：保留第 {step} 步的权重"
+        if last_loss >= CLEARLY_WORSE * self.best_loss:
+            en += ". A lower learning rate or fewer passes over the data would end nearer to them"
+            zh += "。学习率小一些，或者少读几遍数据，结束时会离它更近"
+        self.note(Text(en=en, zh=zh))
         return self.best_loss
 
     @torch.no_grad()
@@ -314,7 +319,8 @@ class _Run(Run):
             f"made of is in {report}"
         )
         if self.best_step:
-            self.ended = what
+            zh = f"第 {self.step + 1} 步：损失是 {loss}，梯度的范数是 {norm}。这一批由什么组成，写在 {report}"
+            self.ended = Text(en=what, zh=zh)
             self.telemetry.message(f"{what}. Training ends here; lower the learning rate, or mend the data.")
             return
         self.save()

@@ -67,8 +67,11 @@ def test_notes_stand_in_the_readme_and_on_the_model_in_the_report(
 ) -> None:
     recipe = load(TINY)
     folder = copied.path("model", "davinci", copied.versions("model", "davinci")[0])
-    evil = "the <b>rate</b>\nis too high"
-    write_card(folder, read_card(folder).model_copy(update={"report": {"notes": [FIRST, evil]}}))
+    notes = [
+        FIRST,
+        {"en": "the <b>rate</b>\nis too high", "zh": "学习率<b>太高</b>"},
+    ]  # of an older card, of today
+    write_card(folder, read_card(folder).model_copy(update={"report": {"notes": notes}}))
     text = (folder / "README.md").read_text(encoding="utf-8")
     training = text.partition("## Training")[2].partition("## Data")[0]
     assert f"\n- {FIRST}\n- the &lt;b>rate&lt;/b> is too high\n" in training
@@ -76,7 +79,9 @@ def test_notes_stand_in_the_readme_and_on_the_model_in_the_report(
     write_report(recipe, found, tmp_path / "report.html", world_seed=0)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     own = page.partition('id="davinci"')[2].partition("</section>")[0]
-    assert f'<ul class="notes"><li>{FIRST}</li><li>the &lt;b&gt;rate&lt;/b&gt;' in own
+    assert f'<ul class="notes"><li><span lang="en">{FIRST}</span><span lang="zh">{FIRST}</span></li>' in own
+    assert '<span lang="en">the &lt;b&gt;rate&lt;/b&gt;' in own
+    assert '<span lang="zh">学习率&lt;b&gt;太高&lt;/b&gt;</span>' in own
     assert page.count('class="notes"') == 1
 
 

@@ -112,7 +112,7 @@ def test_the_improved_model_is_held_against_its_rival_and_names_both_parents(hom
     won = card.score("win-rate@talker:preference-prompts")
     assert won is not None and won.n == 48  # both languages
     assert won.details.keys() >= {"by_true_quality", "at_equal_length", "length"}
-    assert card.report["judged_by"] == "the training reward itself"
+    assert card.judged_by.en == "the training reward itself"
     assert {use.dataset for use in card.data} == {"prompts"}
 
 

@@ -111,7 +111,8 @@ def test_a_model_shows_its_score_and_its_best_and_worst_answers_while_it_learned
         for step in (20, 0, 10)
         for name, score in (("second", 0.5), ("best", 1.25), ("worst", -2.0))
     ]
-    report = {"samples": rows, "judged_by": "the training reward itself", "kept_step": 10}
+    judged = {"en": "the training reward itself", "zh": "训练所用的奖励本身"}
+    report = {"samples": rows, "judged_by": judged, "kept_step": 10}
     curves = {"tokens": [1.0, 2.0], "loss": [0.01, 0.02], "score": [-0.5, 0.75]}
     card = read_card(folder).model_copy(update={"report": report, "curves": curves})
     write_card(folder, card)

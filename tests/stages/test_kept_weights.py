@@ -66,7 +66,8 @@ def test_what_runs_away_before_the_first_look_ends_as_what_it_began_with(
     assert result.report["ended"] and result.report["kept_step"] == 0
     assert same(weights(inputs.out), weights(policy))
     ended, kept = result.report["notes"]
-    assert "lower the learning rate" in ended and "those before" in kept
+    assert "lower the learning rate" in ended["en"] and "those before" in kept["en"]
+    assert "降低学习率" in ended["zh"] and "第一步之前" in kept["zh"]
 
 
 def test_what_the_judge_never_prefers_to_the_beginning_is_not_kept(
@@ -77,7 +78,7 @@ def test_what_the_judge_never_prefers_to_the_beginning_is_not_kept(
     learned = go(workshop, tmp_path, (policy, reward_model), config, Length(-1), Length(+1))
     rows = read_metrics(tmp_path / "work" / "train" / "metrics.jsonl")
     assert rows[-1]["heldout_preference"] < 0.5
-    assert learned.kept_step == 0 and "Lower the learning rate" in learned.notes[-1]
+    assert learned.kept_step == 0 and "Lower the learning rate" in learned.notes[-1].en
 
 
 def test_a_run_that_ended_goes_no_further_when_it_is_run_again(
@@ -191,9 +192,9 @@ def test_a_judge_that_is_the_reward_model_again_is_not_called_another(
 ) -> None:
     """CORRECTNESS 35."""
     again = run("ppo", {"steps": 1}, inputs_of(workshop, tmp_path / "a", policy, reward_model, reward_model))
-    assert again.report["judged_by"] == "the training reward itself"
+    assert again.report["judged_by"]["en"] == "the training reward itself"
     stage: Any = stages.get("reward")
     inputs = workshop.inputs(tmp_path / "second", workshop.dataset("rankings"), parent=base_model)
     stage.run(stage.Config.parse({"context": 64, "batch_tokens": 512}), inputs, 1)
     apart = run("ppo", {"steps": 1}, inputs_of(workshop, tmp_path / "b", policy, reward_model, inputs.out))
-    assert apart.report["judged_by"] == "a reward model that training did not use"
+    assert apart.report["judged_by"]["en"] == "a reward model that training did not use"

@@ -410,7 +410,7 @@ def test_a_rate_far_too_high_ends_with_the_reason_and_the_best_weights(
     looked = {row["step"]: row["heldout_preference"] for row in rows if "heldout_preference" in row}
     kept = result.report["kept_step"]
     assert ({0: 0.5} | looked)[kept] == max(0.5, *looked.values())
-    assert any(result.report["ended"] in note for note in result.report["notes"])
+    assert any(result.report["ended"] in note["en"] for note in result.report["notes"])
     assert all(p.isfinite().all() for p in weights(inputs.out).values())
 
 

@@ -182,10 +182,10 @@ def test_labelers_who_judged_the_same_answers_in_rows_of_their_own_are_weighed_b
     report = stage.run(stage.Config.parse(config), inputs, 0).report
     assert report["comparisons"] + report["heldout"] == len(rankings())
     assert report["reliability"]["guess"] < 0.5 < report["reliability"]["ann"]
-    assert not any("no two labelers" in note for note in report["notes"])
+    assert not any("no two labelers" in note["en"] for note in report["notes"])
     alone = workshop.inputs(tmp_path / "alone", workshop.dataset("rankings"), parent=base_model)
     notes = stage.run(stage.Config.parse(config), alone, 0).report["notes"]
-    assert any("no two labelers ranked the same answers" in note for note in notes)
+    assert any("no two labelers ranked the same answers" in note["en"] for note in notes)
 
 
 def test_a_prompt_that_one_dataset_trains_on_is_not_held_out_of_another(

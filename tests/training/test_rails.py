@@ -45,20 +45,21 @@ def test_a_figure_beyond_its_limit_for_some_steps_ends_the_run_with_the_reason(
 ) -> None:
     guard = Guard(LIMITS)
     for _ in range(PATIENCE - 1):
-        assert guard.reason_to_stop(FINE | {figure: value}) == ""
-    assert guard.reason_to_stop(FINE) == ""  # it came back: the count begins anew
+        assert guard.reason_to_stop(FINE | {figure: value}) is None
+    assert guard.reason_to_stop(FINE) is None  # it came back: the count begins anew
     for _ in range(PATIENCE - 1):
-        assert guard.reason_to_stop(FINE | {figure: value}) == ""
-    assert said in guard.reason_to_stop(FINE | {figure: value})
+        assert guard.reason_to_stop(FINE | {figure: value}) is None
+    reason = guard.reason_to_stop(FINE | {figure: value})
+    assert reason is not None and said in reason.en
+    assert f"连续 {PATIENCE} 步" in reason.zh
 
 
 def test_a_figure_that_is_not_finite_ends_it_at_once() -> None:
-    assert "entropy is nan: lower the learning rate" in Guard(LIMITS).reason_to_stop(
-        FINE | {"entropy": math.nan}
-    )
+    reason = Guard(LIMITS).reason_to_stop(FINE | {"entropy": math.nan})
+    assert reason is not None and reason.en == "entropy is nan: lower the learning rate"
 
 
 def test_limits_of_zero_are_none() -> None:
     guard = Guard(Limits())
     for _ in range(9):
-        assert guard.reason_to_stop({"kl": 1e9, "entropy": 0.0, "score_spread": 0.0, "ended": 0.0}) == ""
+        assert guard.reason_to_stop({"kl": 1e9, "entropy": 0.0, "score_spread": 0.0, "ended": 0.0}) is None
