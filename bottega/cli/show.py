@@ -137,7 +137,7 @@ def recipes(
             table.add_column(column, header_style="dim")
         for name in known.shipped():
             family = known.load(name)
-            table.add_row(f"[bold]{name}[/bold]", str(len(family.models)), family.info.description)
+            table.add_row(f"[bold]{name}[/bold]", str(len(family.models)), family.info.description.en)
     else:
         family = known.load(which)
         for column in ("model", "stage", "made from", "data", "tokens"):

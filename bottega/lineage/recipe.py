@@ -55,7 +55,7 @@ class RecipeInfo(_Frozen):
 
     name: str = Field(default="", description="the family's name; the file's name where it is left out")
     title: BothLanguages = Field(default=Text(), description="what pictures of the family are headed with")
-    description: str = Field(default="", description="one line on what the family is for")
+    description: BothLanguages = Field(default=Text(), description="one line on what the family is for")
     seed: int = Field(default=0, description="the seed of every model that sets none of its own")
     world_seed: int = Field(
         default=0, description="which world the school teaches; --world-seed overrides it"

@@ -27,8 +27,8 @@ def tree(recipe: Recipe, found: list[Member]) -> Tree:
     from rich.tree import Tree
 
     heading = Text(recipe.info.title.en or recipe.name, style="bold")
-    if recipe.info.description:
-        heading.append(f"\n{recipe.info.description}", style="dim")
+    if recipe.info.description.en:
+        heading.append(f"\n{recipe.info.description.en}", style="dim")
     root = Tree(heading, guide_style="dim")
     placed: dict[str, Tree] = {}
     by_name = {member.name: member for member in found}
