@@ -13,6 +13,13 @@ class Text(BaseModel):
     en: str = Field(default="", description="English")
     zh: str = Field(default="", description="Chinese")
 
+    def __bool__(self) -> bool:
+        return bool(self.en or self.zh)
+
+    def told(self, language: str) -> str:
+        """In ``language``; in English where there is no Chinese."""
+        return self.zh or self.en if language == "zh" else self.en
+
     @classmethod
     def of(cls, value: object) -> Text:
         """What :meth:`model_dump` gave; a string is taken for English."""

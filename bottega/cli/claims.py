@@ -81,7 +81,7 @@ def claims(
     console = console if console.is_terminal else Console(width=PIPE_WIDTH)
     if judged:
         console.print(_table(judged, rules, seeds, language))
-    for reason, ids_of in _not_built(found).items():
+    for reason, ids_of in _not_built(found, language).items():
         console.print(f"not built ({reason}): {', '.join(ids_of)}", style="dim", highlight=False)
     shown = sum(verdict.status == "shown" for verdict in judged)
     console.print(f"{shown} of {len(judged)} claims are shown; {len(found) - len(judged)} are not built.")
@@ -133,12 +133,12 @@ class _Watched:
             typer.echo(f"[{score.done + 1}/{score.total}, {spent}] {what}", err=True)
 
 
-def _not_built(found: list[Verdict]) -> dict[str, list[str]]:
+def _not_built(found: list[Verdict], language: str) -> dict[str, list[str]]:
     """The claims that cannot be judged, by the reason."""
     reasons: dict[str, list[str]] = {}
     for verdict in found:
         if verdict.status == "not built":
-            reasons.setdefault(verdict.reason, []).append(verdict.claim.id)
+            reasons.setdefault(verdict.reason.told(language), []).append(verdict.claim.id)
     return reasons
 
 
@@ -152,7 +152,8 @@ def _row(verdict: Verdict, seeds: list[int]) -> dict[str, Any]:
         "says_zh": claim.says_zh,
         "metric": claim.metric,
         "verdict": verdict.status,
-        "reason": verdict.reason,
+        "reason": verdict.reason.en,
+        "reason_zh": verdict.reason.zh,
         "effect": verdict.effect,
         "low": verdict.low,
         "high": verdict.high,
@@ -161,7 +162,8 @@ def _row(verdict: Verdict, seeds: list[int]) -> dict[str, Any]:
         "n": verdict.n,
         "n_for_power": verdict.enough,
         "world_seeds": seeds,
-        "provisional": verdict.provisional,
+        "provisional": verdict.provisional.en,
+        "provisional_zh": verdict.provisional.zh,
     }
 
 
@@ -170,24 +172,28 @@ def _table(found: list[Verdict], rules: Rules, seeds: list[int], language: str) 
     from rich.table import Table
     from rich.text import Text
 
+    from bottega.bilingual import Text as Bilingual
     from bottega.evals.claims import STATUS_ZH, effect_text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("model", "claim"):
+    heads = ("model", "claim", "effect", "interval", "n", "verdict")
+    if language == "zh":
+        heads = ("模型", "主张", "效应", "区间", "n", "结论")
+    for column in heads[:2]:
         table.add_column(column, overflow="fold")
-    for column in ("effect", f"{rules.confidence:.0%} interval", "n"):
+    for column in (heads[2], f"{rules.confidence:.0%} {heads[3]}", heads[4]):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("verdict")
+    table.add_column(heads[5])
     model = ""
     common = {verdict.provisional for verdict in found}
-    shared = common.pop() if len(common) == 1 else ""  # said once, where it holds for all
+    shared = common.pop() if len(common) == 1 else Bilingual()  # said once, where it holds for all
     for verdict in found:
         claim = verdict.claim
         label = verdict.status if language == "en" else STATUS_ZH[verdict.status]
         said = Text(label, style=_STYLES[verdict.status])
-        provisional = verdict.provisional if verdict.provisional != shared else ""
+        provisional = verdict.provisional if verdict.provisional != shared else Bilingual()
         for more in verdict.reasons(provisional):
-            said.append(f"\n{more}", style="dim")
+            said.append(f"\n{more.told(language)}", style="dim")
         effect = interval = ""
         if verdict.effect is not None and verdict.low is not None and verdict.high is not None:
             effect = effect_text(verdict.effect, claim.effect)
@@ -204,6 +210,7 @@ def _table(found: list[Verdict], rules: Rules, seeds: list[int], language: str) 
         )
         model = claim.model
     caption = [f"world seeds: {', '.join(map(str, seeds))}"] if rules.world_seeds > 1 else []
-    caption += [f"provisional: {shared}"] if shared else []
+    if shared:
+        caption.append(("暂定：" if language == "zh" else "provisional: ") + shared.told(language))
     table.caption, table.caption_justify = "; ".join(caption), "left"
     return table

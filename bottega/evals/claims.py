@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from bottega.bilingual import Text
 from bottega.errors import UserError
 from bottega.evals.registry import is_evaluation
 from bottega.evals.score import Score, resampled_sums
@@ -32,6 +33,7 @@ _FILES: dict[ClaimsName, tuple[str, str]] = {
     "school": ("bottega.data.school", "claims.toml"),
     "twins": ("bottega.evals", "twins.toml"),
 }
+_UNSAID = Text()
 STATUS_ZH = {"shown": "已证实", "not shown": "未证实", "not built": "尚未建成"}
 
 Scores = Mapping[str, Mapping[str, Score]]  # model -> evaluation -> score, in one world
@@ -88,21 +90,26 @@ class Verdict:
 
     claim: Claim
     status: Literal["shown", "not shown", "not built"]
-    reason: str = ""  # why not
+    reason: Text = _UNSAID  # why not
     effect: float | None = None
     low: float | None = None  # of the 95% interval
     high: float | None = None
     n: int = 0  # cases in all
     enough: int | None = None  # cases in all that the least effect needs to be told from none, at ``POWER``
-    provisional: str = ""  # what the rules ask for beyond what was at hand: more cases, more worlds
+    provisional: Text = _UNSAID  # what the rules ask for beyond what was at hand: more cases, more worlds
 
-    def reasons(self, provisional: str) -> list[str]:
+    def reasons(self, provisional: Text) -> list[Text]:
         """Why it is not shown, how many cases could have shown it, and what of the rules is still open."""
         said = [self.reason] if self.reason else []
         if self.status == "not shown" and self.enough is not None:
-            said.append(f"power {POWER:.0%} for the least effect: n = {self.enough:,}")
+            said.append(
+                Text(
+                    en=f"power {POWER:.0%} for the least effect: n = {self.enough:,}",
+                    zh=f"要以 {POWER:.0%} 的功效看出最小效应：n = {self.enough:,}",
+                )
+            )
         if provisional:
-            said.append(f"provisional: {provisional}")
+            said.append(Text(en=f"provisional: {provisional.en}", zh=f"暂定：{provisional.zh}"))
         return said
 
 
@@ -152,7 +159,9 @@ def evaluation_names(claim: Claim) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _judge(claim: Claim, rules: Rules, worlds: Sequence[Scores], seed: int) -> Verdict:
     if not claim.built:
-        return Verdict(claim, "not built", "what it measures is not built yet")
+        return Verdict(
+            claim, "not built", Text(en="what it measures is not built yet", zh="它衡量的东西尚未建成")
+        )
     own_names, against_names = evaluation_names(claim)
     against_model = claim.model if claim.against is None else claim.against
     if claim.metric == WIN_RATE:  # the other model's answers are in the score already
@@ -160,10 +169,13 @@ def _judge(claim: Claim, rules: Rules, worlds: Sequence[Scores], seed: int) -> V
     own = _collect(worlds, claim.model, own_names)
     floor = against_model.removeprefix(FLOOR) if against_model.startswith(FLOOR) else None
     against = own if floor is not None else _collect(worlds, against_model, against_names)
-    if isinstance(own, str) or isinstance(against, str):
-        return Verdict(claim, "not built", own if isinstance(own, str) else str(against))
+    for side in (own, against):
+        if isinstance(side, Text):
+            return Verdict(claim, "not built", side)
+    assert not isinstance(own, Text) and not isinstance(against, Text)
     if floor is not None and not all(floor in score.floors for score in own):
-        return Verdict(claim, "not built", f"the scores have no floor {floor!r}")
+        lacking = Text(en=f"the scores have no floor {floor!r}", zh=f"成绩没有基线 {floor!r}")
+        return Verdict(claim, "not built", lacking)
     if floor is None and (unpaired := _unpaired(own, against)):
         return Verdict(claim, "not built", unpaired)
     mine = [_draws(score, seed + i) for i, score in enumerate(own)]
@@ -176,7 +188,11 @@ def _judge(claim: Claim, rules: Rules, worlds: Sequence[Scores], seed: int) -> V
         effect, spread, nothing = values[0], resampled[0], claim.minimum_effect
     elif claim.effect == "ratio":
         if not values[1] or not np.all(resampled[1]):
-            return Verdict(claim, "not shown", "what it is held against is 0, which no ratio can be taken of")
+            zero = Text(
+                en="what it is held against is 0, which no ratio can be taken of",
+                zh="与之相比的是 0，求不出比值",
+            )
+            return Verdict(claim, "not shown", zero)
         effect, spread, nothing = values[0] / values[1], resampled[0] / resampled[1], 1.0
     else:
         effect, spread, nothing = values[0] - values[1], resampled[0] - resampled[1], 0.0
@@ -198,25 +214,32 @@ def _judge(claim: Claim, rules: Rules, worlds: Sequence[Scores], seed: int) -> V
     )
 
 
-def _collect(worlds: Sequence[Scores], model: str, names: Sequence[str]) -> list[Score] | str:
+def _collect(worlds: Sequence[Scores], model: str, names: Sequence[str]) -> list[Score] | Text:
     """The scores of a model over worlds and cases, or why there are none."""
     found = []
     for scores in worlds:
         if model not in scores:
-            return f"there is no model {model}"
+            return Text(en=f"there is no model {model}", zh=f"没有模型 {model}")
         for name in names:
             score = scores[model].get(name)
             if score is None or score.not_built:
-                return f"{model} has no score {name}" + (f": {score.not_built}" if score else "")
+                why = f": {score.not_built}" if score else ""
+                return Text(
+                    en=f"{model} has no score {name}{why}",
+                    zh=f"{model} 没有成绩 {name}{why.replace(': ', '：')}",
+                )
             found.append(score)
-    return found or "there are no scores"
+    return found or Text(en="there are no scores", zh="没有成绩")
 
 
-def _unpaired(own: Sequence[Score], against: Sequence[Score]) -> str:
+def _unpaired(own: Sequence[Score], against: Sequence[Score]) -> Text:
     for mine, theirs in zip(own, against, strict=True):
         if mine.cases.partition("-")[0] != theirs.cases.partition("-")[0] or mine.n != theirs.n:
-            return f"{mine.name} and {theirs.name} were not scored on the same questions"
-    return ""
+            return Text(
+                en=f"{mine.name} and {theirs.name} were not scored on the same questions",
+                zh=f"{mine.name} 和 {theirs.name} 答的不是同样的题",
+            )
+    return Text()
 
 
 def _draws(score: Score, seed: int) -> Draws:
@@ -226,20 +249,24 @@ def _draws(score: Score, seed: int) -> Draws:
     return np.concatenate([[top.sum() / bottom.sum()], sums[0] / sums[1]])
 
 
-def _effect_fails(claim: Claim, effect: float, low: float, high: float, nothing: float) -> str:
+def _effect_fails(claim: Claim, effect: float, low: float, high: float, nothing: float) -> Text:
     sign = 1.0 if claim.direction == "higher" else -1.0
     if sign * effect < sign * claim.minimum_effect:
-        side = "falls short of" if claim.direction == "higher" else "is above"
+        side, zh = ("falls short of", "不到") if claim.direction == "higher" else ("is above", "高于")
         # Two that round alike may be compared, so that a ratio is told finer than in a table.
         found, least = (effect_text(v, claim.effect, places=3) for v in (effect, claim.minimum_effect))
-        return f"the effect {found} {side} {least}"
+        return Text(en=f"the effect {found} {side} {least}", zh=f"效应 {found} {zh} {least}")
     worse_end = low if claim.direction == "higher" else high
     if claim.effect == "kept":
         margin = claim.margin or 0.0
-        return "" if sign * worse_end > -margin else f"the interval reaches beyond the margin of {margin}"
+        if sign * worse_end > -margin:
+            return Text()
+        return Text(en=f"the interval reaches beyond the margin of {margin}", zh=f"区间超出了余量 {margin}")
+    if sign * worse_end > sign * nothing:
+        return Text()
     if claim.effect == "value":
-        return "" if sign * worse_end > sign * nothing else "the interval reaches beyond the bound"
-    return "" if sign * worse_end > sign * nothing else 'the interval includes "no effect"'
+        return Text(en="the interval reaches beyond the bound", zh="区间越过了界限")
+    return Text(en='the interval includes "no effect"', zh="区间包含“没有效应”")
 
 
 def _enough(claim: Claim, n: int, error: float, nothing: float, tail: float) -> int | None:
@@ -252,24 +279,35 @@ def _enough(claim: Claim, n: int, error: float, nothing: float, tail: float) -> 
     return math.ceil(n * (errors * error / distance) ** 2)
 
 
-def _floors_fail(claim: Claim, rules: Rules, own: Sequence[Score], mine: Sequence[Draws], tail: float) -> str:
+def _floors_fail(
+    claim: Claim, rules: Rules, own: Sequence[Score], mine: Sequence[Draws], tail: float
+) -> Text:
     if not claim.above_floors:
-        return ""
+        return Text()
     value = float(np.mean([d[0] for d in mine]))
     if not rules.lowest <= value <= rules.highest:
-        return f"the score {value:.1%} is not between {rules.lowest:.0%} and {rules.highest:.0%}"
+        lowest, highest = f"{rules.lowest:.0%}", f"{rules.highest:.0%}"
+        return Text(
+            en=f"the score {value:.1%} is not between {lowest} and {highest}",
+            zh=f"成绩 {value:.1%} 不在 {lowest} 与 {highest} 之间",
+        )
     low = float(np.quantile(np.mean([d[1:] for d in mine], axis=0), tail))
     for name in dict.fromkeys(name for score in own for name in score.floors):
         floor = float(np.mean([score.floors.get(name, 0.0) for score in own]))
         if low <= floor:
-            return f"the score's interval reaches down to the floor {name} ({floor:.1%})"
-    return ""
+            return Text(
+                en=f"the score's interval reaches down to the floor {name} ({floor:.1%})",
+                zh=f"成绩的区间低到了基线 {name}（{floor:.1%}）",
+            )
+    return Text()
 
 
-def _provisional(claim: Claim, rules: Rules, own: Sequence[Score], worlds: int) -> str:
+def _provisional(claim: Claim, rules: Rules, own: Sequence[Score], worlds: int) -> Text:
     missing = []
     if (fewest := min(score.n for score in own)) < claim.n:
-        missing.append(f"{fewest} of {claim.n} cases")
+        missing.append((f"{fewest} of {claim.n} cases", f"{claim.n} 题中的 {fewest} 题"))
     if worlds < rules.world_seeds:
-        missing.append(f"{worlds} of {rules.world_seeds} worlds")
-    return ", ".join(missing)
+        missing.append(
+            (f"{worlds} of {rules.world_seeds} worlds", f"{rules.world_seeds} 个世界中的 {worlds} 个")
+        )
+    return Text(en=", ".join(en for en, _ in missing), zh="，".join(zh for _, zh in missing))

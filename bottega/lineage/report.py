@@ -92,7 +92,7 @@ def _tree(found: Sequence[Member]) -> dict[str, Any]:
 
 
 def _claim(verdict: Verdict) -> dict[str, str]:
-    claim = verdict.claim
+    claim, reasons = verdict.claim, verdict.reasons(verdict.provisional)
     effect = interval = ""
     if verdict.effect is not None and verdict.low is not None and verdict.high is not None:
         effect = effect_text(verdict.effect, claim.effect)
@@ -106,7 +106,8 @@ def _claim(verdict: Verdict) -> dict[str, str]:
         "n": f"{verdict.n:,}" if verdict.n else "",
         "status": verdict.status,
         "status_zh": STATUS_ZH[verdict.status],
-        "reason": "; ".join(verdict.reasons(verdict.provisional)),
+        "reason": "; ".join(reason.en for reason in reasons),
+        "reason_zh": "；".join(reason.told("zh") for reason in reasons),
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bottega.bilingual import Text
 from bottega.errors import UserError
 from bottega.evals.claims import Rules, Verdict, evaluation_names, judge, load_claims, parse_claims
 from bottega.evals.score import Score, proportion_score
@@ -96,41 +97,44 @@ def test_every_claim_that_can_be_judged_has_a_twin_on_real_data() -> None:
 
 def test_a_large_effect_is_shown() -> None:
     verdict = judged([world(child=120, parent=60)])
-    assert verdict.status == "shown", verdict.reason
+    assert verdict.status == "shown", verdict.reason.en
     assert verdict.effect == pytest.approx(0.3)
     assert verdict.low is not None and verdict.high is not None
     assert 0.2 < verdict.low < 0.3 < verdict.high < 0.4
     assert verdict.n == 400
-    assert verdict.provisional == ""
+    assert not verdict.provisional
 
 
 def test_no_effect_is_not_shown() -> None:
     same = world(child=100, parent=100)
-    assert judged([same], minimum_effect=0.0).reason == 'the interval includes "no effect"'
+    assert judged([same], minimum_effect=0.0).reason.en == 'the interval includes "no effect"'
 
 
 def test_an_effect_below_the_minimum_is_not_shown_however_sure() -> None:
     verdict = judged([world(child=120, parent=60)], minimum_effect=0.4)
     assert verdict.status == "not shown"
-    assert verdict.reason == "the effect +0.300 falls short of +0.400"
+    assert verdict.reason == Text(en="the effect +0.300 falls short of +0.400", zh="效应 +0.300 不到 +0.400")
 
 
 def test_a_ratio_that_should_be_lower_is_told_as_a_ratio() -> None:
     verdict = judged([world(child=120, parent=60)], direction="lower", effect="ratio", minimum_effect=1.0)
-    assert verdict.reason == "the effect × 2.000 is above × 1.000"
+    assert verdict.reason.en == "the effect × 2.000 is above × 1.000"
 
 
 def test_a_claim_that_is_not_shown_says_how_many_cases_it_needs() -> None:
     """Two independent shares of 0.5 over 400 cases differ by 0.0354 at one standard error."""
     few = judged([world(child=110, parent=100)], minimum_effect=0.1)
     assert few.status == "not shown" and few.enough is not None
-    assert few.reasons("") == [few.reason, f"power 80% for the least effect: n = {few.enough:,}"]
+    assert [one.en for one in few.reasons(Text())] == [
+        few.reason.en,
+        f"power 80% for the least effect: n = {few.enough:,}",
+    ]
     finer = judged([world(child=110, parent=100)], minimum_effect=0.05)
     assert finer.enough == pytest.approx(4 * few.enough, rel=0.01), (
         "half the effect needs four times the cases"
     )
     shown = judged([world(child=120, parent=60)])
-    assert shown.reasons("") == []
+    assert shown.reasons(Text()) == []
 
 
 def test_the_cases_that_a_claim_needs_show_it_in_four_of_five_tries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,12 +165,12 @@ def test_a_score_that_does_not_clear_its_floor_is_not_shown() -> None:
         m: {n: s.with_context({"nearest": 0.58}, 1.0) for n, s in scores.items()}
         for m, scores in world(child=120, parent=60).items()
     }
-    assert "floor nearest (58.0%)" in judged([low]).reason
+    assert "floor nearest (58.0%)" in judged([low]).reason.en
     assert judged([low], above_floors=False).status == "shown"
 
 
 def test_a_score_at_the_ceiling_proves_nothing() -> None:
-    assert "is not between 2% and 98%" in judged([world(child=199, parent=100)]).reason
+    assert "is not between 2% and 98%" in judged([world(child=199, parent=100)]).reason.en
 
 
 def test_what_is_kept_need_not_have_gained() -> None:
@@ -178,7 +182,7 @@ def test_kept_needs_its_interval_inside_the_margin() -> None:
     kept = {"effect": "kept", "minimum_effect": -0.03}
     assert judged([world(child=100, parent=100)], **kept, margin=0.2).status == "shown"
     assert judged([world(child=100, parent=100)], **kept, margin=0.001).status == "not shown"
-    assert judged([world(child=80, parent=100)], **kept, margin=0.5).reason.startswith(
+    assert judged([world(child=80, parent=100)], **kept, margin=0.5).reason.en.startswith(
         "the effect -0.100 falls short"
     )
 
@@ -191,7 +195,7 @@ def test_a_model_is_held_against_itself_on_other_cases() -> None:
         cases=["icl-8"],
         against_cases=["icl-0"],
     )
-    assert verdict.status == "shown", verdict.reason
+    assert verdict.status == "shown", verdict.reason.en
     assert verdict.effect == pytest.approx(0.5)
 
 
@@ -224,13 +228,13 @@ def test_worlds_are_pooled_with_equal_weight() -> None:
 
 def test_what_is_missing_is_not_built_and_says_why() -> None:
     assert judged([world(child=100, parent=50)], built=False).status == "not built"
-    assert judged([world(child=100)]).reason == "there is no model parent"
-    assert judged([world(child=100, parent=50)], cases=["poems"]).reason == "child has no score task:poems"
-    assert judged([]).reason == "there are no scores"
+    assert judged([world(child=100)]).reason.en == "there is no model parent"
+    assert judged([world(child=100, parent=50)], cases=["poems"]).reason.en == "child has no score task:poems"
+    assert judged([]).reason.en == "there are no scores"
 
 
 def test_fewer_cases_or_worlds_than_the_rules_ask_make_a_verdict_provisional() -> None:
-    assert judged([world(child=120, parent=60)], n=500).provisional == "200 of 500 cases"
+    assert judged([world(child=120, parent=60)], n=500).provisional.en == "200 of 500 cases"
     rules, claims = load_claims()
     assert isinstance(rules, Rules)
     assert rules.world_seeds == 3
@@ -241,7 +245,7 @@ def test_other_questions_are_not_compared() -> None:
     scores = world(child=120, parent=60)
     asked = scores["parent"]["task:sums-en"]
     scores["parent"]["task:sums-en"] = proportion_score(asked.name, [True] * 200, seed=0, cases="other-p")
-    assert "not scored on the same questions" in judged([scores]).reason
+    assert "not scored on the same questions" in judged([scores]).reason.en
 
 
 def test_a_misspelt_key_is_an_error() -> None:
@@ -255,7 +259,7 @@ def test_a_value_has_to_keep_its_interval_beyond_the_bound() -> None:
     assert found.status == "shown"
     assert found.effect == pytest.approx(0.75)
     near = judged([world(child=150)], minimum_effect=0.72, **built)
-    assert (near.status, near.reason) == ("not shown", "the interval reaches beyond the bound")
+    assert (near.status, near.reason.en) == ("not shown", "the interval reaches beyond the bound")
     assert judged([world(child=150)], minimum_effect=0.8, **built).status == "not shown"
     lower = judged([world(child=50)], minimum_effect=0.4, direction="lower", **built)
     assert lower.status == "shown"
@@ -264,4 +268,4 @@ def test_a_value_has_to_keep_its_interval_beyond_the_bound() -> None:
 def test_no_ratio_is_taken_of_nothing() -> None:
     found = judged([world(child=150, parent=0)], effect="ratio", minimum_effect=1.3)
     assert found.status == "not shown"
-    assert "is 0" in found.reason
+    assert "is 0" in found.reason.en

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from recipes.tiny import TINY, tiny_options
 
+from bottega.bilingual import Text
 from bottega.cli.main import run
 from bottega.evals.claims import Claim, Verdict
 from bottega.lineage.card import Sample, read_card, write_card
@@ -61,7 +62,7 @@ def page(copied: Home, data: Path, tmp_path: Path) -> str:
         cases=("a",), n=10, direction="higher", effect="difference", minimum_effect=0.1, above_floors=True,
         built=True, twin="",
     )  # fmt: skip
-    verdict = Verdict(claim, "not shown", "too small", 0.05, -0.01, 0.11, n=20)
+    verdict = Verdict(claim, "not shown", Text(en="too small", zh="太小"), 0.05, -0.01, 0.11, n=20)
     out = tmp_path / "report.html"
     write_report(
         recipe, members(recipe, copied, options), out, world_seed=0, verdicts=[verdict], language="zh"
@@ -81,6 +82,7 @@ def test_everything_is_on_the_page_in_both_languages(page: str) -> None:
         "-0.010 – +0.110",
         "未证实",
         "too small",
+        "太小",
     ):
         assert wanted in page
     assert '<html lang="zh">' in page
