@@ -233,12 +233,14 @@ class Overview:
         return self.jobs if node in self._schedule.alone else 1
 
     def _time_left(self) -> str:
-        """Empty before anything is known; a floor while a model waits whose effort nobody knows."""
+        """Empty before anything is known; a floor while a model is to come whose effort nobody knows."""
         seconds = self._seconds_left()
         if not seconds:
             return ""
         uncounted = any(
-            line.state == "waiting" and node.kind == "model" and not self._schedule.efforts[node]
+            line.state in ("waiting", "running")
+            and node.kind == "model"
+            and not (line.budget or self._schedule.efforts[node])
             for node, line in self._lines.items()
         )
         return f"{'more than' if uncounted else 'about'} {duration(seconds)}"
