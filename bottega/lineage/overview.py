@@ -142,7 +142,7 @@ class Overview:
     def done(self, node: Node, note: str) -> None:
         """The node stands."""
         line = self._lines[node]
-        line.seconds = time.monotonic() - line.begun if line.begun else 0.0
+        line.seconds = time.monotonic() - line.begun
         # The table has room for the first part; the rest is said above it.
         line.state, (line.note, _, more) = "built", note.partition("; ")
         if self._live is None:
@@ -202,9 +202,9 @@ class Overview:
             pace = paces[node]
             if not effort:
                 continue
-            if line.state == "built" and line.seconds:
+            if line.begun and line.state in ("built", "evaluating"):
                 work += effort
-                seconds += line.seconds * self._cores(node)
+                seconds += (line.seconds or time.monotonic() - line.begun) * self._cores(node)
             elif pace and pace.tokens_per_s > 0 and line.budget:
                 work += effort * pace.tokens / line.budget
                 seconds += pace.tokens / pace.tokens_per_s * self._cores(node)

@@ -146,6 +146,17 @@ def test_time_left_counts_what_runs_beside_and_what_comes_by_turns(tmp_path: Pat
     assert overview._seconds_left() is None  # over what its effort comes to
 
 
+def test_time_left_is_known_while_the_only_model_so_far_is_evaluated() -> None:
+    overview, _ = planned(RECIPE)
+    overview.begin(DAVINCI, None)
+    assert overview._seconds_left() is None
+    overview._lines[DAVINCI].begun -= 8.0
+    overview.evaluating(DAVINCI, "bits-per-byte:prose")
+    efforts = overview._schedule.efforts
+    waiting = sum(efforts.values()) - efforts[DAVINCI]
+    assert overview._seconds_left() == pytest.approx(8.0 * waiting / efforts[DAVINCI], rel=0.1)
+
+
 def test_time_left_counts_answers_that_are_collected(tmp_path: Path) -> None:
     overview, _ = planned(load("school"), jobs=2)
     for node in overview._lines:
@@ -157,7 +168,11 @@ def test_time_left_counts_answers_that_are_collected(tmp_path: Path) -> None:
     line = overview._lines[rankings]
     line.begun -= 10.0
     davinci = overview._lines[Node("model", "davinci")]
-    davinci.state, davinci.seconds = "built", 1000.0  # 4M tokens on both cores: 2,000 a second on each
+    davinci.state, davinci.begun, davinci.seconds = (
+        "built",
+        1.0,
+        1000.0,
+    )  # 4M tokens on both cores: 2,000 a second on each
     assert overview._seconds_left() == pytest.approx(
         overview._schedule.efforts[rankings] / 2000 - 10, abs=0.5
     )
