@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 20.0  # without a terminal
 _TAIL_BYTES = 4096
+_SETTLED = 0.05  # of a model's tokens, before which its pace says little: the first steps compile
 _WIDE = 100  # columns of a terminal that has room for bars
 
 # What is told of learning by trial, as CORRECTNESS 28 lists it: name in metrics.jsonl, label, format.
@@ -205,9 +206,9 @@ class Overview:
             if line.begun and line.state in ("built", "evaluating"):
                 work += effort
                 seconds += (line.seconds or time.monotonic() - line.begun) * self._cores(node)
-            elif pace and pace.tokens_per_s > 0 and line.budget:
+            elif pace and pace.tokens >= _SETTLED * line.budget:
                 work += effort * pace.tokens / line.budget
-                seconds += pace.tokens / pace.tokens_per_s * self._cores(node)
+                seconds += pace.tokens / max(1e-6, pace.tokens_per_s) * self._cores(node)
         if not work:
             return None
         left = {
@@ -220,13 +221,14 @@ class Overview:
 
     def _left(self, node: Node, line: _Line, pace: Pace | None, rate: float) -> float:
         """Seconds that a node still takes where ``rate`` is the effort that a job does in a second."""
-        if pace and pace.tokens_per_s > 0:
-            return max(0.0, line.budget - pace.tokens) / pace.tokens_per_s
+        effort = self._schedule.efforts.get(node, 0.0)
+        if pace and (pace.tokens >= _SETTLED * line.budget or not effort):
+            return max(0.0, line.budget - pace.tokens) / max(1e-6, pace.tokens_per_s)
         so_far = time.monotonic() - line.begun if line.state != "waiting" else 0.0
         answered, whole = self._answered(node, line)
         if answered > line.before:
             return so_far * (whole - answered) / (answered - line.before)
-        return max(0.0, self._schedule.efforts.get(node, 0.0) / (rate * self._cores(node)) - so_far)
+        return max(0.0, effort / (rate * self._cores(node)) - so_far)
 
     def _cores(self, node: Node) -> int:
         """The jobs whose cores a node has."""

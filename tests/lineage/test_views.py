@@ -146,6 +146,19 @@ def test_time_left_counts_what_runs_beside_and_what_comes_by_turns(tmp_path: Pat
     assert overview._seconds_left() is None  # over what its effort comes to
 
 
+def test_the_slow_first_step_of_a_model_says_nothing_of_the_time_left(tmp_path: Path) -> None:
+    overview, _ = planned(RECIPE)
+    overview.begin(DAVINCI, None)
+    overview.done(DAVINCI, "")
+    overview._lines[DAVINCI].seconds = 8.0  # at 1,024 tokens a second
+    expected = overview._seconds_left()
+    run = running(tmp_path, 512)
+    row = {"step": 1, "tokens": 256, "loss": 4.0, "tokens_per_s": 1.0}
+    (run / "work" / "train" / "metrics.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    overview.begin(CHAT, run)
+    assert overview._seconds_left() == pytest.approx(expected, abs=0.5)
+
+
 def test_time_left_is_known_while_the_only_model_so_far_is_evaluated() -> None:
     overview, _ = planned(RECIPE)
     overview.begin(DAVINCI, None)
