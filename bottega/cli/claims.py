@@ -173,7 +173,7 @@ def _table(found: list[Verdict], rules: Rules, seeds: list[int], language: str) 
     from rich.text import Text
 
     from bottega.bilingual import Text as Bilingual
-    from bottega.evals.claims import STATUS_ZH, effect_text
+    from bottega.evals.claims import STATUS_ZH, effect_text, provisionally
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     heads = ("model", "claim", "effect", "interval", "n", "verdict")
@@ -211,6 +211,6 @@ def _table(found: list[Verdict], rules: Rules, seeds: list[int], language: str) 
         model = claim.model
     caption = [f"world seeds: {', '.join(map(str, seeds))}"] if rules.world_seeds > 1 else []
     if shared:
-        caption.append(("暂定：" if language == "zh" else "provisional: ") + shared.told(language))
+        caption.append(provisionally(shared).told(language))
     table.caption, table.caption_justify = "; ".join(caption), "left"
     return table

@@ -109,8 +109,13 @@ class Verdict:
                 )
             )
         if provisional:
-            said.append(Text(en=f"provisional: {provisional.en}", zh=f"暂定：{provisional.zh}"))
+            said.append(provisionally(provisional))
         return said
+
+
+def provisionally(missing: Text) -> Text:
+    """What of the rules is still open, said as such."""
+    return Text(en=f"provisional: {missing.en}", zh=f"暂定：{missing.zh}")
 
 
 def effect_text(value: float, effect: str, *, places: int = 2) -> str:

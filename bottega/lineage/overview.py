@@ -77,6 +77,10 @@ class Pace:
     whole: int = 0  # tokens when all steps are done, by those of the steps so far
     figures: Mapping[str, float] = field(default_factory=dict)  # all numbers of the line
 
+    def seconds_for(self, tokens: int) -> float:
+        """How long so many tokens take at this pace."""
+        return tokens / max(1e-6, self.tokens_per_s)
+
     def told(self) -> list[str]:
         """What a reader is told of how it learns: all figures of learning by trial, whose loss says nothing;
         the loss of any other run, and beside it how often a reward model was right."""
@@ -208,7 +212,7 @@ class Overview:
                 seconds += (line.seconds or time.monotonic() - line.begun) * self._cores(node)
             elif pace and pace.tokens >= _SETTLED * line.budget:
                 work += effort * pace.tokens / line.budget
-                seconds += pace.tokens / max(1e-6, pace.tokens_per_s) * self._cores(node)
+                seconds += pace.seconds_for(pace.tokens) * self._cores(node)
         if not work:
             return None
         left = {
@@ -223,7 +227,7 @@ class Overview:
         """Seconds that a node still takes where ``rate`` is the effort that a job does in a second."""
         effort = self._schedule.efforts.get(node, 0.0)
         if pace and (pace.tokens >= _SETTLED * line.budget or not effort):
-            return max(0.0, line.budget - pace.tokens) / max(1e-6, pace.tokens_per_s)
+            return pace.seconds_for(max(0, line.budget - pace.tokens))
         so_far = time.monotonic() - line.begun if line.state != "waiting" else 0.0
         answered, whole = self._answered(node, line)
         if answered > line.before:
@@ -345,7 +349,7 @@ class Overview:
             pace = _pace_of(line)
             if not pace:
                 return "starting"
-            left = max(0.0, line.budget - pace.tokens) / max(1e-6, pace.tokens_per_s)
+            left = pace.seconds_for(max(0, line.budget - pace.tokens))
             told = pace.told()
             loss = f"{told[0]}  " if len(told) == 1 else ""  # more than that has a line of its own
             return f"{loss}{pace.tokens_per_s:,.0f} tokens/s  {duration(left)} left"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recipes.tiny import TINY
+from recipes.tiny import with_judge_of_a_file
 
 from bottega.lineage.graph import Graph, Node
 from bottega.lineage.recipe import CollectedSpec, Recipe, load
@@ -41,16 +39,8 @@ def test_whatever_takes_time_in_the_school_has_an_effort() -> None:
     assert efforts[model("text-davinci-003")] > efforts[model("text-davinci-003-no-mix")]  # it reads besides
 
 
-def test_nobody_can_tell_the_effort_of_a_reward_model_of_rankings_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "rankings.jsonl").write_text("", encoding="utf-8")
-    recipe = tmp_path / "judge.toml"
-    recipe.write_text(
-        TINY.read_text(encoding="utf-8")
-        + '\n[datasets.rankings]\nsources = ["rankings.jsonl"]\n'
-        + '\n[models.judge]\nstage = "reward"\nparent = "text-davinci"\ndata = ["rankings"]\n',
-        encoding="utf-8",
-    )
-    assert effort(load(recipe), model("judge")) == 0.0
+def test_nobody_can_tell_the_effort_of_a_reward_model_of_rankings_from_a_file() -> None:
+    assert effort(with_judge_of_a_file(), model("judge")) == 0.0
 
 
 def test_a_model_has_all_cores_where_little_else_could_be_done_beside_it() -> None:

@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from recipes.tiny import TINY, tiny_options
+from recipes.tiny import TINY, tiny_options, with_judge_of_a_file
 from rich.console import Console
 
 from bottega.errors import UserError
@@ -111,15 +111,7 @@ def test_the_live_overview_shows_done_running_and_waiting_with_time_left(tmp_pat
 
 
 def test_time_left_is_a_floor_while_a_model_waits_whose_effort_nobody_knows(tmp_path: Path) -> None:
-    judge = tmp_path / "judge.toml"
-    (tmp_path / "rankings.jsonl").write_text("", encoding="utf-8")
-    judge.write_text(
-        TINY.read_text(encoding="utf-8")
-        + '\n[datasets.rankings]\nsources = ["rankings.jsonl"]\n'
-        + '\n[models.judge]\nstage = "reward"\nparent = "text-davinci"\ndata = ["rankings"]\n',
-        encoding="utf-8",
-    )
-    overview, console = planned(load(judge))
+    overview, console = planned(with_judge_of_a_file())
     overview.begin(DAVINCI, running(tmp_path, 2048))
     console.print(overview._render())
     assert " so far, more than " in console.file.getvalue()  # type: ignore[attr-defined]

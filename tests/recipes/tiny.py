@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bottega.lineage.graph import Node
 from bottega.lineage.options import BuildOptions
+from bottega.lineage.recipe import Recipe, parse
 
 TINY = Path(__file__).with_name("tiny.toml")
 COLOURS = ("red", "green", "blue", "white", "grey", "black")
@@ -32,6 +33,13 @@ def write_data(folder: Path) -> None:
     for name, rows in (("prose", prose), ("code", code), ("chats", chats)):
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def with_judge_of_a_file() -> Recipe:
+    """The family with a reward model of rankings that nobody has seen yet."""
+    rankings = '\n[datasets.rankings]\nsources = ["file:$DATA/rankings.jsonl"]\n'
+    judge = '\n[models.judge]\nstage = "reward"\nparent = "text-davinci"\ndata = ["rankings"]\n'
+    return parse(TINY.read_text(encoding="utf-8") + rankings + judge, str(TINY))
 
 
 class Heard:
