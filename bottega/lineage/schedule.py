@@ -42,18 +42,18 @@ class Schedule:
     alone: frozenset[Node] = field(init=False)
     efforts: dict[Node, float] = field(init=False)
     needs: dict[Node, tuple[Node, ...]] = field(init=False)
-    _models_before: dict[Node, frozenset[Node]] = field(init=False)  # of those that are alone
+    _before: dict[Node, frozenset[Node]] = field(init=False)  # all that has to be settled, however indirectly
 
     def __post_init__(self) -> None:
         among = set(self.nodes)
         self.efforts = {node: effort(self.graph.recipe, node) for node in self.nodes}
         self.needs = {node: tuple(n for n in self._needs(node) if n in among) for node in self.nodes}
+        self._before = {}
+        for node in self.nodes:  # each comes after what it needs
+            needs = self.needs[node]
+            self._before[node] = frozenset(needs).union(*(self._before.get(need, ()) for need in needs))
         self.order = self._most_urgent_first()
         self.alone = frozenset(filter(self._is_alone, self.nodes)) if self.jobs > 1 else frozenset()
-        self._models_before = {
-            one: frozenset(node for node in self.graph.ancestors(one) if node.kind == "model")
-            for one in self.alone
-        }
 
     def next(self, waiting: Sequence[Node], running: Collection[Node]) -> Node | None:
         """The node of ``waiting``, which are in :attr:`order`, that may begin now; None while none may.
@@ -109,13 +109,19 @@ class Schedule:
         return [*self.nodes[:first], *rest]
 
     def _is_alone(self, node: Node) -> bool:
-        related = {node, *self.graph.ancestors(node), *self.graph.descendants(node)}
-        beside = sum(count for other, count in self.efforts.items() if other not in related)
+        beside = sum(
+            count
+            for other, count in self.efforts.items()
+            if other != node and other not in self._before[node] and node not in self._before[other]
+        )
         return node.kind == "model" and beside < (self.jobs - 1) * self.efforts[node]
 
     def _in_the_way(self, node: Node, waiting: Sequence[Node], unsettled: set[Node]) -> bool:
         """Whether a model would keep one that is to be alone from its cores, which waits for data alone."""
-        return node.kind == "model" and any(
-            one != node and one in waiting and before.isdisjoint(unsettled)
-            for one, before in self._models_before.items()
+        if node.kind != "model" or node in self.alone:
+            return False
+        return any(
+            one in waiting
+            and not any(need.kind == "model" and need in unsettled for need in self._before[one])
+            for one in self.alone
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,6 +87,20 @@ def test_a_model_that_has_all_cores_keeps_nobody_waiting_while_its_parents_are_m
     assert plan.alone == {model("davinci"), code}
     assert plan.next([code, cushman], [parent]) == cushman
     assert plan.next([code, cushman], [Node("dataset", "code-instructions")]) is None
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 4])
+@pytest.mark.parametrize("recipe", ["school", "open-cpu", "open"])
+def test_every_model_has_its_turn_whichever_are_wanted(recipe: str, jobs: int) -> None:
+    graph = Graph(load(recipe))
+    models = list(graph.recipe.models)
+    for wanted in [*([one] for one in models), *combinations(models, 2)]:
+        plan = Schedule(graph, graph.schedule(wanted), jobs)
+        waiting = list(plan.order)
+        while waiting:
+            turn = plan.next(waiting, [])
+            assert turn is not None, (wanted, waiting)
+            waiting.remove(turn)
 
 
 @given(st.integers(1, 4), st.data())
