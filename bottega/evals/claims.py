@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from bottega.bilingual import Text
 from bottega.errors import UserError
-from bottega.evals.registry import is_evaluation
+from bottega.evals.names import is_evaluation
 from bottega.evals.score import Score, resampled_sums
 
 DRAWS = 10_000

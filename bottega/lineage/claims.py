@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bottega.evals.claims import FLOOR, WIN_RATE, Claim, Rules, Verdict, evaluation_names, judge, load_claims
-from bottega.evals.registry import EvalOptions, by_the_clock, dataset_of
+from bottega.evals.names import by_the_clock, dataset_of
 from bottega.evals.score import Score, missing_score
+from bottega.evals.subject import EvalOptions
 from bottega.lineage.evaluation import Evaluator, options_of, score_together, settings
 from bottega.lineage.graph import Node
 from bottega.lineage.home import Home, read_json, write_json

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bottega.evals import registry
+from bottega.evals.names import dataset_of, rivals_of
 from bottega.evals.score import Score
+from bottega.evals.subject import EvalOptions, Subject
 from bottega.lineage.card import read_card
 from bottega.lineage.fingerprint import digest, source_state
 from bottega.lineage.graph import Node
@@ -24,7 +26,7 @@ class Evaluator:
         self._subject = None if self._judge else _subject(resolver, folder)
         self._options = options_of(resolver)
 
-    def score(self, evaluation: str, options: registry.EvalOptions | None = None) -> Score:
+    def score(self, evaluation: str, options: EvalOptions | None = None) -> Score:
         """Run one evaluation, with the recipe's options by default. Raises UserError for a name that means
         nothing."""
         options = options or self._options
@@ -35,19 +37,19 @@ class Evaluator:
 
 
 def score_together(
-    resolver: Resolver, folders: Sequence[Path], evaluation: str, options: registry.EvalOptions
+    resolver: Resolver, folders: Sequence[Path], evaluation: str, options: EvalOptions
 ) -> list[Score]:
     """Run one evaluation by the clock for several models in turns; all of them are in memory at once."""
     subjects = [_subject(resolver, folder) for folder in folders]
     return registry.score_together(evaluation, subjects, options)
 
 
-def _subject(resolver: Resolver, folder: Path) -> registry.Subject:
+def _subject(resolver: Resolver, folder: Path) -> Subject:
     model, tokenizer = load(folder, resolver.options.device)
     card = read_card(folder)
     parents = tuple(parent.name for parent in card.parents)
     earlier = frozenset(judge for parent in parents[:1] for judge in _judges_of(resolver.recipe, parent))
-    return registry.Subject(model, tokenizer, card.speaks, parents, earlier)
+    return Subject(model, tokenizer, card.speaks, parents, earlier)
 
 
 def _judges_of(recipe: Recipe, model: str) -> Iterator[str]:
@@ -57,27 +59,27 @@ def _judges_of(recipe: Recipe, model: str) -> Iterator[str]:
         yield from judges
 
 
-def settings(resolver: Resolver, evaluation: str, options: registry.EvalOptions | None = None) -> str:
+def settings(resolver: Resolver, evaluation: str, options: EvalOptions | None = None) -> str:
     """A digest of what an evaluation asks at present: a score with another one is of other cases."""
     options = options or options_of(resolver)
-    dataset = registry.dataset_of(evaluation)
+    dataset = dataset_of(evaluation)
     if dataset is not None and dataset in options.datasets:
         reads: object = resolver.standing(Node("dataset", dataset)).digest
     else:
         what = evaluation.partition(":")[2]
         reads = source_state(what if ":" in what else "school:", options.data)
     amounts = [options.cases, options.documents, options.document_chars]
-    for model in registry.rivals_of(evaluation):
+    for model in rivals_of(evaluation):
         if model in resolver.recipe.models:
             reads = [reads, resolver.standing(Node("model", model)).digest]
     return digest([registry.EDITION, *amounts, options.world_seed, options.seed, reads])
 
 
-def options_of(resolver: Resolver) -> registry.EvalOptions:
+def options_of(resolver: Resolver) -> EvalOptions:
     """How a family's models are evaluated, as its recipe says."""
     standing = {name: resolver.standing(Node("dataset", name)) for name in resolver.recipe.datasets}
     models = {name: resolver.standing(Node("model", name)) for name in resolver.recipe.models}
-    return registry.EvalOptions(
+    return EvalOptions(
         cases=resolver.recipe.info.eval_cases,
         documents=resolver.recipe.info.eval_cases,
         world_seed=resolver.options.world(resolver.recipe),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bottega.evals.registry import dataset_of, rivals_of
+from bottega.evals.names import dataset_of, rivals_of
 from bottega.lineage.recipe import CollectedSpec, Recipe
 
 Kind = Literal["dataset", "tokenizer", "model"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bottega.evals.registry import rivals_of
+from bottega.evals.names import rivals_of
 from bottega.evals.score import Score
 from bottega.evals.scoreboard import short_name
 from bottega.lineage.family import Member

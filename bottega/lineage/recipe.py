@@ -202,7 +202,7 @@ class Recipe(_Frozen):
 
     def evaluations(self, model: str) -> list[str]:
         """A model's evaluations, the lists of ``[evals]`` and the families of tasks unrolled, each once."""
-        from bottega.evals.registry import expand
+        from bottega.evals.names import expand
 
         entries = self.models[model].evals
         return expand((name for entry in entries for name in self.evals.get(entry, (entry,))), self.datasets)

@@ -127,7 +127,7 @@ def _check_school(uri: str, path: tuple[str, ...], faults: Faults) -> None:
 
 
 def _check_evaluations(recipe: Recipe, entries: Iterable[str], path: tuple[str, ...], faults: Faults) -> None:
-    from bottega.evals.registry import expand
+    from bottega.evals.names import expand
 
     for entry in entries:
         try:

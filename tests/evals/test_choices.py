@@ -12,7 +12,8 @@ import torch
 from bottega.data.tokenizer import Tokenizer
 from bottega.errors import UserError
 from bottega.evals.choices import Choice, choice_of, last_word, multiple_choice
-from bottega.evals.registry import EvalOptions, Subject, score
+from bottega.evals.registry import score
+from bottega.evals.subject import EvalOptions, Subject
 from bottega.model.decoder import Decoder
 
 QUESTIONS = [

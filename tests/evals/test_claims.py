@@ -62,7 +62,7 @@ def world(**right: int) -> dict[str, dict[str, Score]]:
 
 
 def test_the_schools_claims_load_and_name_evaluations_that_exist() -> None:
-    from bottega.evals.registry import expand
+    from bottega.evals.names import expand
 
     rules, claims = load_claims()
     assert (rules.confidence, rules.lowest, rules.highest) == (0.95, 0.02, 0.98)
@@ -74,7 +74,7 @@ def test_the_schools_claims_load_and_name_evaluations_that_exist() -> None:
 
 
 def test_every_claim_that_can_be_judged_has_a_twin_on_real_data() -> None:
-    from bottega.evals.registry import dataset_of, expand
+    from bottega.evals.names import dataset_of, expand
     from bottega.lineage.recipe import load
 
     recipe = load("open-cpu")

@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from bottega.data.primer import RepeatedTokens
 from bottega.data.tokenizer import Tokenizer
 from bottega.evals.copying import STRETCH, copying
-from bottega.evals.registry import EvalOptions, Subject, expand, score
+from bottega.evals.names import expand
+from bottega.evals.registry import score
+from bottega.evals.subject import EvalOptions, Subject
 from bottega.model.config import ModelConfig
 from bottega.model.decoder import Decoder
 from bottega.model.init import initialise

@@ -14,8 +14,9 @@ from bottega.data.tokenizer import Tokenizer
 from bottega.errors import UserError
 from bottega.evals import preferred
 from bottega.evals.preferred import _Said, win_rate
-from bottega.evals.registry import EvalOptions, Subject, score
+from bottega.evals.registry import score
 from bottega.evals.score import Score
+from bottega.evals.subject import EvalOptions, Subject
 from bottega.model.decoder import Decoder
 from bottega.model.hub import save_model
 from bottega.model.init import initialise

@@ -10,7 +10,10 @@ from bottega.data.records import Check, Conversation, Document, Message
 from bottega.data.sources import ReadOptions, SourceSpec
 from bottega.data.tokenizer import Tokenizer
 from bottega.errors import UserError
-from bottega.evals.registry import EvalOptions, Subject, as_prompt, dataset_of, expand, names, score
+from bottega.evals.heldout import as_prompt
+from bottega.evals.names import dataset_of, expand, names
+from bottega.evals.registry import score
+from bottega.evals.subject import EvalOptions, Subject
 from bottega.model.decoder import Decoder
 
 FEW = EvalOptions(cases=4, documents=4)

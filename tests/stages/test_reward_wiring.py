@@ -16,8 +16,9 @@ from bottega.data.comparisons import JudgedCounts, encode_judged, ordered_pairs
 from bottega.data.frozen import FrozenDataset, freeze_records
 from bottega.data.records import Answer, Comparison, Message, Origin, Ranking
 from bottega.data.tokenizer import Tokenizer
-from bottega.evals.registry import EvalOptions, score_judge
+from bottega.evals.registry import score_judge
 from bottega.evals.scoring import score_answers
+from bottega.evals.subject import EvalOptions
 from bottega.model.hub import load_scorer
 from bottega.model.scorer import Scorer
 from bottega.stages import reward
