@@ -11,8 +11,9 @@ from torch import Tensor
 
 from bottega.model.decoder import Backbone
 from bottega.stages.base import StageConfig, register
-from bottega.stages.policy import Measured, PolicyRun
+from bottega.stages.policy import PolicyRun
 from bottega.stages.policy_knobs import PolicyConfig
+from bottega.stages.policy_measures import Measured
 from bottega.stages.policy_networks import Networks, frozen
 from bottega.stages.ppo import PolicyStage
 from bottega.training.experience import Experience

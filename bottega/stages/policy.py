@@ -6,13 +6,11 @@ from the gradients of all.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,17 +24,19 @@ from bottega.engine.sampling import request_seeds
 from bottega.errors import UserError
 from bottega.model.decoder import Backbone, Decoder
 from bottega.stages.policy_knobs import PolicyConfig
+from bottega.stages.policy_looks import Look, Looks
+from bottega.stages.policy_measures import Forward, Measured, figures_of
 from bottega.stages.policy_networks import Networks, logprobs_of
 from bottega.stages.prompts import Prompts
 from bottega.stages.rewards import Asked
+from bottega.training.average import Average
 from bottega.training.experience import Experience, Micro, row_for
 from bottega.training.guard import Guard, Limits
 from bottega.training.harness import Cadence, Held, Run
 from bottega.training.kl_control import KLControl
-from bottega.training.learner import Learner
 from bottega.training.policy_loss import clipped_policy_loss, importance_weights
 from bottega.training.schedule import Schedule
-from bottega.training.telemetry import Telemetry, keep_steps, read_metrics
+from bottega.training.telemetry import Telemetry
 from bottega.training.token_logprobs import TokenLogprobs
 
 if TYPE_CHECKING:
@@ -47,60 +47,6 @@ T = TypeVar("T")
 SLOTS, GPU_SLOTS = 64, 256  # answers sampled at once, where a step has as many
 BACK_OFF = 0.5  # the rate's factor after each time that a policy ran away; the price of KL rises by as much
 MOST_BACK_OFFS = 3  # then training ends
-SHOWN = 2  # best and worst answers kept at every look at the held-out prompts
-EVEN = 0.5  # how often the weights before the first step are preferred to themselves
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What is known of a step's answers before the policy moves. Flat over tokens, or one for each answer."""
-
-    logprobs: Tensor  # under the policy, by the update's own graph
-    ref_logprobs: Tensor
-    engine_logprobs: Tensor
-    entropy: Tensor
-    values: Tensor | None
-    scores: Tensor  # [N] with what takes the place of those without an end
-
-
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """What a pass over a microbatch found of its tokens, with the graphs to learn on."""
-
-    logprobs: Tensor
-    values: Tensor | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """A held-out prompt's answer, with its score and, where it can be told, how good it truly is."""
-
-    answer: str
-    score: float
-    quality: float | None
-
-
-class Average:
-    """The moving average of a network's weights, beside it: w <- d w + (1 - d) w_now."""
-
-    def __init__(self, learner: Learner, decay: float) -> None:
-        self._learner, self._decay = learner, decay
-        self.weights = {name: p.data.clone() for name, p in learner.weights.masters.items()}
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Take the weights of now into account."""
-        now = [p.data for p in self._learner.weights.masters.values()]
-        torch._foreach_lerp_(list(self.weights.values()), now, 1 - self._decay)
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """As a learner's, without an optimiser."""
-        return self.weights, {}
-
-    def put_back(self, weights: dict[str, Tensor], optimizer: dict[str, Tensor] | None = None) -> None:
-        """Go on from what :meth:`state` gave."""
-        for name, tensor in self.weights.items():
-            tensor.copy_(weights[name])
 
 
 class PolicyRun(Run):
@@ -138,7 +84,8 @@ class PolicyRun(Run):
                 "a prompt; raise it, or start fewer"
             )
         self._trained = learners
-        self._samples = run_dir / "samples.jsonl"
+        questions = [one.messages[-1].content for one in self.heldout]
+        self.looks = Looks(questions, run_dir / "samples.jsonl", writes=self.world.is_first)
         self._seed = cadence.seed
         tokenizer = networks.tokenizer
         self._pad = tokenizer.require("eot") if tokenizer.pad is None else tokenizer.pad
@@ -169,8 +116,6 @@ class PolicyRun(Run):
         self.backed_off = 0  # times
         self.tokens = 0  # of answers, so far
         self.positions = 0  # computed by every network, filler included
-        self.base: list[tuple[str, float]] | None = None  # held-out answers before the first step, and scores
-        self.best_preference, self.best_step = EVEN, 0
         self._kept: Forward | None = None  # of the measurement, where a step learns on that
 
     # ---------------------------------------------------------------- what a method decides
@@ -213,9 +158,8 @@ class PolicyRun(Run):
 
     def one_step(self) -> None:
         """Sample, score, learn."""
-        if self.base is None:
-            self._samples.unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
-            self.base = self._first_look() if self.heldout else []
+        if not self.looks.begun:
+            self.looks.begin(self._look() if self.heldout else [])
             self._keep()
         began = time.perf_counter()
         config = self.config
@@ -232,7 +176,7 @@ class PolicyRun(Run):
         measured = self._measure(asked, rollouts, experience, drawn, minibatches)
         advantages, returns = self.advantages(experience, measured)
         scored_s = time.perf_counter() - began - sampled_s
-        figures = self._figures(experience, rollouts, measured, returns)
+        figures = figures_of(experience, rollouts, measured, returns, self.kl.coef, self.world)
         factor = self.schedule.factor(self.step) * BACK_OFF**self.backed_off
         computed = sum(micro.batch.tokens.numel() for minibatch in minibatches for micro in minibatch)
         sums: dict[str, float] = {"positions": computed}
@@ -420,40 +364,6 @@ class PolicyRun(Run):
 
     # ---------------------------------------------------------------- figures
 
-    def _figures(
-        self, experience: Experience, rollouts: Rollouts, measured: Measured, returns: Tensor | None
-    ) -> dict[str, float]:
-        from bottega.training.policy_loss import explained_variance
-
-        own = {
-            "kl": measured.logprobs - measured.ref_logprobs,
-            "engine": measured.engine_logprobs - measured.logprobs,
-            "entropy": measured.entropy,
-            "scores": measured.scores,
-            "lengths": experience.lengths.float(),
-            "ended": rollouts.ended.float(),
-        }
-        if measured.values is not None and returns is not None:
-            own |= {"values": measured.values, "returns": returns}
-        seen = own
-        if self.world.size > 1:
-            parts = self.world.gather({name: tensor.cpu() for name, tensor in own.items()})
-            seen = {name: torch.cat([part[name] for part in parts]) for name in own}
-        figures = {
-            "score": seen["scores"].mean(),
-            "score_spread": seen["scores"].std(correction=0),
-            "kl": seen["kl"].sum() / len(seen["scores"]),
-            "kl_coef": torch.tensor(self.kl.coef),
-            "engine_kl": seen["engine"].mean(),
-            "engine_gap": seen["engine"].abs().max(),
-            "entropy": seen["entropy"].mean(),
-            "length": seen["lengths"].mean(),
-            "ended": seen["ended"].mean(),
-        }
-        if "values" in seen:
-            figures["explained_variance"] = explained_variance(seen["values"], seen["returns"])
-        return {name: float(value) for name, value in figures.items()}
-
     def _report(self, figures: dict[str, float], factor: float, step_s: float, tokens: int) -> None:
         record: dict[str, Any] = {
             "step": self.step,
@@ -473,7 +383,7 @@ class PolicyRun(Run):
         is_last = self.step == self.total_steps
         is_better = False
         if self.heldout and not self.ended and (is_last or self.step % self.config.eval_every == 0):
-            looked, is_better = self._compare()
+            looked, is_better = self.looks.compare(self.step, self._look())
             record |= looked
         self.telemetry.step(record)
         if is_better:  # after its line: what is kept may be a checkpoint, which a killed run goes on from
@@ -494,7 +404,7 @@ class PolicyRun(Run):
     def _back_off(self) -> None:
         """Go back to the best weights, at half the rate and twice the price of KL."""
         assert self.ended is not None
-        self.return_to_best(self.best_step)
+        self.return_to_best(self.looks.best_step)
         for learner in self._trained.values():
             learner.optimizers.forget()
         self.weights_changed()
@@ -502,7 +412,7 @@ class PolicyRun(Run):
         self.kl.coef /= BACK_OFF
         self.guard.strikes = {}
         self.telemetry.message(
-            f"step {self.step}: {self.ended.en}. Back to the weights of step {self.best_step}, at "
+            f"step {self.step}: {self.ended.en}. Back to the weights of step {self.looks.best_step}, at "
             f"{BACK_OFF:g} of the rate, with kl_coef {self.kl.coef:g}."
         )
         self.ended = None
@@ -520,31 +430,13 @@ class PolicyRun(Run):
         self.policy.put_back(now)
         self.weights_changed()
 
-    def _look(self) -> tuple[list[_Look], list[dict[str, Any]], dict[str, float]]:
-        """Answers to the held-out prompts with the judge's scores, the best and the worst of them, and
-        figures of all: how good they truly are, where the prompts come with checks. Nothing learns from that.
-        """
+    def _look(self) -> list[Look]:
+        """Answers to the held-out prompts with the judge's scores, of the weights that would be kept now."""
         with self._as_kept():
             shares, size = self.world.gather(self._own_look()), self.world.size
-        looks = [shares[i % size][i // size] for i in range(len(self.heldout))]
-        scores = torch.tensor([look.score for look in looks])
-        order = scores.argsort().tolist()
-        shown = [
-            {
-                "step": self.step,
-                "prompt": self.heldout[i].messages[-1].content,
-                "answer": looks[i].answer,
-                "score": round(looks[i].score, 3),
-            }
-            for i in [*order[::-1][:SHOWN], *order[:SHOWN]]
-        ]
-        figures = {"heldout_score": float(scores.mean())}
-        qualities = [look.quality for look in looks if look.quality is not None]
-        if len(qualities) == len(looks):
-            figures["heldout_quality"] = sum(qualities) / len(qualities)
-        return looks, shown, figures
+        return [shares[i % size][i // size] for i in range(len(self.heldout))]
 
-    def _own_look(self) -> list[_Look]:
+    def _own_look(self) -> list[Look]:
         """This process's share of a look."""
         from bottega.evals.verdicts import qualities
 
@@ -561,35 +453,7 @@ class PolicyRun(Run):
         prompts = [one.prompt for one in asked if one.prompt is not None]
         if len(prompts) == len(asked):
             true[:] = qualities(prompts, rollouts.texts, rollouts.ended.tolist())
-        return [_Look(*one) for one in zip(rollouts.texts, scores.tolist(), true, strict=True)]
-
-    def _first_look(self) -> list[tuple[str, float]]:
-        """Answers before the first step and their scores, which every later look is compared with."""
-        looks, shown, _ = self._look()
-        self._show(shown)
-        return [(look.answer, look.score) for look in looks]
-
-    def _show(self, samples: list[dict[str, Any]]) -> None:
-        if self.world.is_first:
-            with self._samples.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in samples)
-
-    def _compare(self) -> tuple[dict[str, float], bool]:
-        """How often the held-out answers are preferred to those before the first step, and whether that is
-        more often than ever before."""
-        assert self.base is not None
-        looks, shown, figures = self._look()
-        won = [
-            # The same answer in another row has another score by a rounding.
-            0.5 if look.answer == text or look.score == score else float(look.score > score)
-            for look, (text, score) in zip(looks, self.base, strict=True)
-        ]
-        preference = sum(won) / len(won)
-        self._show(shown)
-        is_better = preference > self.best_preference
-        if is_better:
-            self.best_preference, self.best_step = preference, self.step
-        return figures | {"heldout_preference": preference}, is_better
+        return [Look(*one) for one in zip(rollouts.texts, scores.tolist(), true, strict=True)]
 
     def state(self) -> dict[str, Any]:
         """Counts, the KL coefficient, the guard's strikes, and what was best so far."""
@@ -600,46 +464,22 @@ class PolicyRun(Run):
             "strikes": self.guard.strikes,
             "first_length": self.first_length,
             "backed_off": self.backed_off,
-            "base": self.base,
-            "best": [self.best_preference, self.best_step],
+            **self.looks.state(),
         }
 
     def put_back(self, state: dict[str, Any]) -> None:
         """Take over what :meth:`state` gave."""
         self.tokens, self.positions = state["answer_tokens"], state["positions"]
         self.kl.coef = state["kl_coef"]
-        self.guard.strikes, self.base = state["strikes"], [(text, score) for text, score in state["base"]]
+        self.guard.strikes = state["strikes"]
         self.first_length, self.backed_off = state["first_length"], state["backed_off"]
-        self.best_preference, self.best_step = state["best"]
+        self.looks.put_back(state, self.step)
         self.weights_changed()
-        if self.world.is_first and self._samples.exists():
-            keep_steps(self._samples, self.step)
 
     @property
     def kept_step(self) -> int:
         """The step whose weights are the outcome."""
-        return self.best_step if self.heldout or self.ended else self.step
-
-    def _why_kept(self) -> Text:
-        if not self.heldout:
-            return Text(
-                en="no prompts are held out to tell a better step: the weights are those before the first",
-                zh="没有留出提示来判断哪一步更好：权重是第一步之前的",
-            )
-        if not self.best_step:
-            return Text(
-                en="at no look were the held-out answers preferred to those before the first step: the "
-                "weights are those before it. Lower the learning rate, raise kl_coef, or look more often "
-                "(eval_every)",
-                zh="每次查看时，对留出提示的回答都不比第一步之前的更受欢迎：权重是第一步之前的。降低学习率，"
-                "提高 kl_coef，或者多看几次（eval_every）",
-            )
-        step, share = self.best_step, f"{self.best_preference:.0%}"
-        return Text(
-            en=f"the answers of step {step} are preferred most ({share} of held-out prompts): its weights "
-            "are kept",
-            zh=f"第 {step} 步的回答最受欢迎（{share} 的留出提示）：保留它的权重",
-        )
+        return self.looks.best_step if self.heldout or self.ended else self.step
 
     def finish(self) -> None:
         """Put the weights that are to be kept into the networks: the best of those looked at, averaged where
@@ -654,12 +494,8 @@ class PolicyRun(Run):
             )
         if self.kept_step != self.step:
             self.return_to_best(self.kept_step)
-            self.note(self._why_kept())
+            self.note(self.looks.why_kept())
         if self.average is not None:
             self.policy.put_back(self.average.weights)
         for learner in self._trained.values():
             learner.weights.write_back()
-
-    def samples(self) -> list[dict[str, Any]]:
-        """What was answered at set steps."""
-        return read_metrics(self._samples)

@@ -14,8 +14,9 @@ from bottega.model.decoder import Decoder
 from bottega.model.lora import merge_lora
 from bottega.model.scorer import PolicyWithValue, Scorer
 from bottega.stages.base import DataUse, StageConfig, StageInputs, StageResult, register
-from bottega.stages.policy import Forward, Measured, PolicyRun
+from bottega.stages.policy import PolicyRun
 from bottega.stages.policy_knobs import GroupConfig, GrpoConfig, PolicyConfig, PpoConfig
+from bottega.stages.policy_measures import Forward, Measured
 from bottega.stages.policy_networks import Networks, hidden_of, networks_of
 from bottega.stages.prompts import Prompts, read_prompts
 from bottega.training.advantages import gae, group_relative, leave_one_out, token_rewards, whiten
@@ -256,13 +257,13 @@ def _account(
         "kept_step": run.kept_step,
         "judged_by": (_JUDGED_APART if networks.judged_apart else _REWARD_ITSELF).model_dump(),
         "ended": run.ended.en if run.ended else "",
-        "samples": run.samples(),
+        "samples": run.looks.samples(),
     }
     result = finish(model, networks.tokenizer, trained, inputs, data=use, report=report)
     metrics = {name: result.metrics[name] for name in ("tokens_per_s", "parameters")}
     metrics |= {name: recent(name) for name in ("score", "kl", "length", "ended", "entropy")}
     if run.heldout:
-        metrics["heldout_preference"] = run.best_preference
+        metrics["heldout_preference"] = run.looks.best_preference
     return replace(result, metrics=metrics)
 
 

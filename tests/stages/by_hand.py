@@ -18,7 +18,7 @@ from bottega.model.hub import load_model
 from bottega.model.scorer import Scorer
 from bottega.stages import ppo
 from bottega.stages.base import StageInputs, StageResult
-from bottega.stages.policy import Measured
+from bottega.stages.policy_measures import Measured
 from bottega.stages.policy_networks import Networks, networks_of
 from bottega.training.experience import Experience
 from bottega.training.learner import Learner

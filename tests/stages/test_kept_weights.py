@@ -139,8 +139,8 @@ def test_a_back_off_returns_to_the_best_so_far_and_not_to_that_of_a_killed_run(
 
     class Back(stage.Run):  # type: ignore[misc, name-defined]
         def one_step(self) -> None:
-            assert self.step == 0 and self.best_step == 0
-            self.return_to_best(self.best_step)
+            assert self.step == 0 and self.looks.best_step == 0
+            self.return_to_best(self.looks.best_step)
             self.step = self.total_steps
 
     networks = networks_of(config, inputs, 0, "ppo")
@@ -159,7 +159,7 @@ def test_looks_are_at_the_average_where_that_is_what_is_kept(
         learned = go(workshop, tmp_path / name, (policy, reward_model), knobs, Length(-1), Length(-1))
         rows = read_metrics(tmp_path / name / "work" / "train" / "metrics.jsonl")
         found[name] = rows[-1]["heldout_preference"], rows[-1]["kl"]
-        assert learned.base is not None
+        assert learned.looks.begun
     assert found["raw"][0] != 0.5, "the policy itself answers otherwise by then"
     assert found["average"] == (0.5, found["raw"][1]), "and its average does not; what is learned is the same"
 
