@@ -63,14 +63,13 @@ class Schedule:
         if len(running) >= self.jobs or any(node in self.alone for node in running):
             return None
         unsettled = {*waiting, *running}
-        for node in waiting:
-            if any(need in unsettled for need in self.needs[node]):
-                continue
+        ready = [node for node in waiting if unsettled.isdisjoint(self.needs[node])]
+        for node in ready:
             if node in self.alone and running:
                 return None  # it begins as soon as it can have all cores
             if not self._in_the_way(node, waiting, unsettled):
                 return node
-        return None
+        return ready[0] if ready and not running else None  # a build never waits for nothing
 
     def seconds(self, left: Mapping[Node, float], running: Iterable[Node]) -> float:
         """How long the build still takes where each unsettled node takes as long as ``left`` says, if

@@ -103,6 +103,14 @@ def test_every_model_has_its_turn_whichever_are_wanted(recipe: str, jobs: int) -
             waiting.remove(turn)
 
 
+def test_a_build_never_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is thought to be in the way of whom."""
+    monkeypatch.setattr(Schedule, "_in_the_way", lambda *_: True)
+    plan = schedule(SCHOOL, 2)
+    assert plan.next(plan.order, []) == plan.order[0]
+    assert plan.next(plan.order[1:], plan.order[:1]) is None
+
+
 @given(st.integers(1, 4), st.data())
 def test_a_build_takes_its_longest_chain_at_least_and_all_one_by_one_at_most(
     jobs: int, data: st.DataObject
