@@ -44,7 +44,6 @@ def figures_of(
     """What a step's answers say of the policy before it moves, over all processes: means over tokens of the
     entropy and of the engine's log-probabilities against the policy's own, over answers of the rest (``kl``
     of sums over their tokens, in nats)."""
-
     own = {
         "kl": measured.logprobs - measured.ref_logprobs,
         "engine": measured.engine_logprobs - measured.logprobs,
