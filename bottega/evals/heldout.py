@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from bottega.data.records import Check, Conversation, Document, Prompt, Record, prompt_of
 from bottega.errors import UserError
-from bottega.evals.names import rivals_of
 from bottega.evals.subject import EvalOptions
 
 Split = Literal["train", "heldout"]
@@ -118,16 +117,11 @@ def _check_of(answer: str) -> Check:
     return Check("final", tuple(dict.fromkeys((result.strip(), result.strip().replace(",", "")))))
 
 
-def heldout_prompts(name: str, what: str, options: EvalOptions) -> list[Prompt]:
+def heldout_prompts(what: str, options: EvalOptions) -> list[Prompt]:
     """What the held-out records of a dataset ask, without a check."""
     from bottega.data.frozen import FrozenDataset
     from bottega.data.splits import evenly
 
-    if len(rivals_of(name)) < 2:
-        raise UserError(
-            f"{name}: the school's labelers judge by checks, which a dataset's prompts need not have; name a "
-            f"reward model to judge by, as {name.partition(':')[0]}/reward-model:{what}"
-        )
     dataset, _, uri = what.partition("/")
     records = FrozenDataset(options.datasets[dataset]).records("heldout", source=uri or None)
     # Each once: to the same prompt the same is answered.

@@ -127,8 +127,13 @@ def _win_rate(name: str, what: str, subject: Subject, options: EvalOptions) -> S
     if dataset_of(name) is None:
         tasks = of_family(what, TASKS)
         prompts = [p for task in tasks for p in TASKS[task].asked(world(options.world_seed), options.cases)]
+    elif judges:
+        prompts = heldout_prompts(what, options)
     else:
-        prompts = heldout_prompts(name, what, options)
+        raise UserError(
+            f"{name}: the school's labelers judge by checks, which a dataset's prompts need not have; name a "
+            f"reward model to judge by, as {name.partition(':')[0]}/reward-model:{what}"
+        )
     return win_rate(
         subject.model,
         other,

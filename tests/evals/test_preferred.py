@@ -122,6 +122,15 @@ def test_a_rival_or_a_judge_of_another_tokenizer_is_refused(
         score("win-rate@rival/judge:preference-prompts", Subject(model, tokenizer, True), options)
 
 
+def test_a_datasets_prompts_come_without_checks_and_need_a_reward_model_to_judge_by(
+    model: Decoder, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    save_model(model, tmp_path / "rival", tokenizer)
+    options = EvalOptions(models={"rival": tmp_path / "rival"}, datasets={"mine": tmp_path})
+    with pytest.raises(UserError, match="as win-rate@rival/reward-model:mine"):
+        score("win-rate@rival:mine", Subject(model, tokenizer, True), options)
+
+
 def test_a_judge_is_named_for_what_it_was_in_training(model: Decoder, tokenizer: Tokenizer) -> None:
     """CORRECTNESS 35."""
     from bottega.evals.registry import _role_of

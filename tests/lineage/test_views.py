@@ -173,11 +173,8 @@ def test_time_left_counts_answers_that_are_collected(tmp_path: Path) -> None:
     line = overview._lines[rankings]
     line.begun -= 10.0
     davinci = overview._lines[Node("model", "davinci")]
-    davinci.state, davinci.begun, davinci.seconds = (
-        "built",
-        1.0,
-        1000.0,
-    )  # 4M tokens on both cores: 2,000 a second on each
+    davinci.state, davinci.begun = "built", 1.0
+    davinci.seconds = 1000.0  # 4M tokens on both cores: 2,000 a second on each
     assert overview._seconds_left() == pytest.approx(
         overview._schedule.efforts[rankings] / 2000 - 10, abs=0.5
     )
